@@ -1,0 +1,1 @@
+//! What one core can do: the floor, the codec, the session, the mailbox.

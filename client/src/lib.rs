@@ -1,0 +1,1 @@
+//! Reference client: a protocol core without I/O, an async and a blocking face.

@@ -1,0 +1,8 @@
+//! The control plane: web, logic and message as roles of one binary.
+
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod queue;
+pub mod routes;
+pub mod store;

@@ -1,0 +1,1 @@
+//! One connection's protocol as a state machine without I/O or clock.

@@ -1,0 +1,1 @@
+//! The gateway: pinned shards that hold connections, and the link to logic.
