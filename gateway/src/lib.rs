@@ -1,1 +1,5 @@
 //! The gateway: pinned shards that hold connections, and the link to logic.
+
+#![forbid(unsafe_code)]
+
+pub mod mail;

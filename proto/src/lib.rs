@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod conn_id;
+pub mod wire;
 
 /// What prost and tonic made of `proto/*.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
