@@ -2,4 +2,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod links;
 pub mod mail;
+pub mod metrics;

@@ -5,9 +5,7 @@ use gpusher_proto::conn_id::ConnId;
 use gpusher_proto::gateway::{Answer, Kick, Position, SyncDone};
 use std::sync::Arc;
 
-/// Which of the attached logic instances: index into the link's table, not reused while the process runs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct LinkId(pub u32);
+pub use crate::links::{LinkId, LinkSet};
 
 /// The apps that logic knows, by id; replaced as a whole.
 #[derive(Debug, Default)]
@@ -35,10 +33,10 @@ pub enum ToShard {
     Answer(Answer),
     /// The app table.
     Apps(Arc<Apps>),
-    /// Whether any logic is attached; while none is, the shard admits logins by itself after a while.
-    Linked(bool),
-    /// Announce all sessions whose user `pick` gives to this link, as `FromShard::Opened {again: true}`, then `Announced`.
-    Announce(LinkId),
+    /// Who is attached from now on; replaces the last set. The shard announces every session whose link is another than before, as
+    /// `FromShard::Opened` (`again`, or not if its verdict is still out), then reports `FromShard::Announced`. While the set is empty, events
+    /// of connections are not reported, and logins are admitted by the shard itself after a while.
+    Links(Arc<LinkSet>),
     /// Ask clients to go: this many per second (0: at once), then close after the grace time.
     Drain {
         /// Connections a second; 0: all at once.
@@ -103,22 +101,24 @@ pub struct RecallJob {
 /// From a shard. `Opened`, `Ack`, `Upstream`, `Join`, `Leave`, `SyncRequest`, `Drained` and `Closed` of one connection keep their order.
 #[derive(Debug)]
 pub enum FromShard {
-    /// A login that passed the gateway's checks, or (`again`) an announced session. `link` names the addressee of an announcement; otherwise the link
-    /// picks by user.
+    /// A login that passed the gateway's checks, or (`again`) an announced session.
     Opened {
+        /// Addressee: what `LinkSet::pick` gave for the session.
+        link: LinkId,
         /// The login, ready to be sent on.
         opened: gpusher_proto::gateway::Opened,
-        /// Addressee, for announcements.
-        link: Option<LinkId>,
     },
-    /// This shard has announced everything to that link.
-    Announced(u32, LinkId),
-    /// An event of a connection, to go to the logic that has its user.
+    /// This shard has announced everything that the set of this revision asked for.
+    Announced {
+        /// Which shard.
+        shard: u32,
+        /// `LinkSet::revision`.
+        revision: u64,
+    },
+    /// An event of a connection.
     Event {
-        /// Which connection.
-        conn: ConnId,
-        /// Hash of (app, user) as `session_hash` makes it: picks the logic.
-        user_hash: u64,
+        /// Addressee: what `LinkSet::pick` gave for the session.
+        link: LinkId,
         /// The event.
         event: gpusher_proto::gateway::event::Kind,
     },
@@ -160,4 +160,35 @@ pub struct JobDone {
     pub absent: Vec<ConnId>,
     /// Of `Connections`: in an outbox rather than written.
     pub waiting: Vec<ConnId>,
+}
+
+/// A shard's way to the link. What a turn has produced goes as one batch; order is kept.
+#[derive(Clone, Debug)]
+pub struct ToLink {
+    batches: tokio::sync::mpsc::Sender<Vec<FromShard>>,
+}
+
+impl ToLink {
+    /// The queue that all shards share, bounded in batches, and the link's end of it.
+    pub fn queue(batches: usize) -> (Self, tokio::sync::mpsc::Receiver<Vec<FromShard>>) {
+        let (sender, receiver) = tokio::sync::mpsc::channel(batches);
+        (Self { batches: sender }, receiver)
+    }
+
+    /// Hands the batch over and leaves it empty, without waiting. False when the queue is full: the shard keeps the batch, adds to it, tries again
+    /// next turn, and reads less from its clients meanwhile. A batch for a link that has ended is dropped.
+    pub fn try_send(&self, batch: &mut Vec<FromShard>) -> bool {
+        use tokio::sync::mpsc::error::TrySendError;
+        if batch.is_empty() {
+            return true;
+        }
+        match self.batches.try_send(std::mem::take(batch)) {
+            Ok(()) => true,
+            Err(TrySendError::Closed(_)) => true,
+            Err(TrySendError::Full(unsent)) => {
+                *batch = unsent;
+                false
+            }
+        }
+    }
 }

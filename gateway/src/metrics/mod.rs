@@ -1,0 +1,5 @@
+//! What the gateway counts, and how it is read.
+
+mod shard;
+
+pub use shard::{ShardCount, ShardCounts};
