@@ -36,8 +36,8 @@ pub trait Store: Send + Sync {
     async fn read(&self, request: ReadRequest) -> Result<ReadPage>;
     /// First sequence still in each log and last one given out.
     async fn heads(&self, channels: Vec<Channel>) -> Result<Vec<Head>>;
-    /// Cursors of a device; a new device starts at its user's furthest, a new user at 0.
-    async fn get_cursors(&self, device: DeviceKey) -> Result<Cursors>;
+    /// Cursors per device asked for; a new device starts at its user's furthest, a new user at 0.
+    async fn get_cursors(&self, devices: Vec<DeviceKey>) -> Result<Vec<Cursors>>;
     /// Moves cursors forward only.
     async fn advance_cursors(&self, updates: Vec<CursorUpdate>) -> Result<()>;
     /// Withdraws a kept message; returns where it was.
