@@ -1,40 +1,28 @@
 //! Client frames of both versions, as `WIRE.md` has them.
+//!
+//! Received bytes go through [`split()`], which finds one frame of either version. The body of a version 1 frame is then read by
+//! [`v1::ClientFrame::decode`] or [`v1::ServerFrame::decode`], that of a version 0 frame by the type in [`v0`] that its frame type calls for.
+//! Everything decoded borrows from the bytes; nothing is allocated, but for JSON texts with escapes and contents that are inflated or base64.
+//! Everything encodes into a buffer of the caller, and says before how much that is.
 
-use crate::gateway::Message;
-use bytes::Bytes;
+mod channel;
+mod code;
+mod compress;
+mod limits;
+mod list;
+mod push;
+mod read;
+mod split;
+pub mod v0;
+pub mod v1;
 
-/// How a connection wants its frames.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[repr(u8)]
-pub enum Encoding {
-    /// Version 0.
-    V0 = 0,
-    /// Version 1.
-    V1 = 1,
-    /// Version 1, large contents compressed.
-    V1Zlib = 2,
-}
-
-/// A message and its frames, each encoded at most once, when first asked for; shared by all shards.
-#[derive(Debug)]
-pub struct EncodedPush {
-    message: Message,
-    frames: [std::sync::OnceLock<Bytes>; 3],
-}
-
-impl EncodedPush {
-    /// Takes the message; encodes nothing yet.
-    pub fn new(message: Message) -> Self {
-        Self { message, frames: Default::default() }
-    }
-
-    /// The message.
-    pub fn message(&self) -> &Message {
-        &self.message
-    }
-
-    /// The frame for connections of this encoding.
-    pub fn frame(&self, encoding: Encoding) -> &Bytes {
-        self.frames[encoding as usize].get_or_init(Bytes::new)
-    }
-}
+pub use channel::{ChannelKind, MSG_SEQ_MAX, Position, Target, msg_seq, position_of};
+pub use code::{Advice, Code, Fault, WireError};
+pub use compress::inflate;
+pub use limits::{
+    BODY_BYTES_MAX, COMPRESS_ABOVE_BYTES, LOGIN_BODY_BYTES_MAX, MAGIC, NAME_BYTES_MAX,
+    RESUME_ENTRIES_MAX,
+};
+pub use list::{Entry, List, Positions};
+pub use push::{EncodedPush, Encoding, tombstone};
+pub use split::{RawFrame, Split, split};
