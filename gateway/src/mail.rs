@@ -119,12 +119,15 @@ pub enum FromShard {
     Event {
         /// Addressee: what `LinkSet::pick` gave for the session.
         link: LinkId,
+        /// App of the session.
+        app_id: u32,
         /// The event.
         event: gpusher_proto::gateway::event::Kind,
     },
     /// A job is finished on this shard.
     Done(JobDone),
-    /// Members of an app (name empty) or topic on this shard: sent when it becomes non-zero or zero.
+    /// Members of an app (name empty) or topic on this shard: sent when it becomes non-zero or zero. A connection is a member of a topic from its
+    /// JOIN frame on, before the `Join` event; an `Answer` that refuses takes it back.
     Members {
         /// Which shard.
         shard: u32,
