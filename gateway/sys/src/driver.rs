@@ -1,7 +1,8 @@
 //! What a shard sees of the kernel: slots that hold sockets, things to ask for, and events.
 //!
 //! Reads are readiness-based with the bytes fetched by the driver; sends are non-blocking and complete inside [`Driver::turn`].
-//! Three implementations share this surface: io_uring (the product), epoll, and a fake one for simulation.
+//! Three implementations share this surface: io_uring (the product), epoll, and a fake one for simulation. A driver belongs to the
+//! thread that made it.
 //!
 //! # Slots
 //! The shard chooses slots (small integers, dense from 0) and gives each accepted socket one with [`Driver::open`]. From then
@@ -12,16 +13,22 @@
 //! first found the socket full. A send that the kernel takes whole makes no event. The bytes named by a [`FrameKey`] live in the driver until the turn ends.
 //!
 //! # Close
-//! `close` shuts the socket down, waits for what is armed on it to end, closes the descriptor, and then reports `Closed`.
+//! `close` first lets the sends go that were asked for before it, then shuts the socket down, waits for what is armed on it to end,
+//! closes the descriptor, and reports `Closed`. It is the only event after `close`. Bytes of the peer that were not
+//! read by then make the kernel answer with a reset, which may overtake what was sent last: who wants a last frame to arrive reads on until `Hangup`.
+//!
+//! # Waiting
+//! A turn works off a bounded number of completions; what is left is there at once in the next turn.
 
 use bytes::Bytes;
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
-/// A socket the driver has accepted or made, not yet given a slot.
+/// A socket the driver has accepted, not yet given a slot. Means something only to the driver it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Socket(pub u32);
 
-/// Names bytes lent to the driver until the current turn's end.
+/// Names bytes lent to the driver until the current turn's end; naming them later is a bug, and panics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameKey(pub u32);
 
@@ -37,9 +44,11 @@ pub enum Event<'a> {
     },
     /// A socket made by [`Driver::connect`] is connected.
     Connected(u32),
-    /// Bytes from the peer; borrowed until the sink returns.
+    /// Bytes from the peer, never none; borrowed until the sink returns.
     Received(u32, &'a [u8]),
-    /// The peer has shut down its side, or the socket failed: close it. `errno` is 0 for an orderly end.
+    /// The peer has shut down its side, or the socket failed: close it. `errno` is 0 for an orderly end. Reported once per slot. An end
+    /// that was read comes after all bytes; a write that failed is reported at once, whatever the peer sent before. While reading is
+    /// off, it may wait until reading is on again or something is written.
     Hangup {
         /// Which.
         slot: u32,
@@ -72,8 +81,10 @@ pub enum Event<'a> {
 
 /// Asking for something impossible is our bug and panics; the kernel's refusals come back as events.
 pub trait Driver {
-    /// Starts accepting on the shard's listener (again).
+    /// Starts accepting on the shard's listener (again). Nothing happens if it does already, or has stopped for good.
     fn accept(&mut self);
+    /// Stops for good: the listener refuses from now on, its siblings on the port get what comes. For draining.
+    fn stop_accepting(&mut self);
     /// Gives an accepted socket its slot and starts watching it.
     fn open(&mut self, socket: Socket, slot: u32);
     /// Closes an accepted socket that got no slot.
@@ -81,21 +92,21 @@ pub trait Driver {
     /// Makes a socket for `slot`, bound to `source` if given, and connects it. For load generators.
     ///
     /// # Errors
-    /// When no socket could be made or bound. A failed connection is a `Hangup`.
+    /// When no socket could be made or bound; the slot is then free. A failed connection is a `Hangup`.
     fn connect(
         &mut self,
         slot: u32,
-        source: Option<std::net::SocketAddrV4>,
-        to: std::net::SocketAddrV4,
+        source: Option<SocketAddrV4>,
+        to: SocketAddrV4,
     ) -> std::io::Result<()>;
 
     /// Lends bytes for sends of this turn. One reference is taken however many sends name it.
     fn lend(&mut self, bytes: Bytes) -> FrameKey;
     /// Sends lent bytes, without waiting.
     fn send(&mut self, slot: u32, frame: FrameKey);
-    /// Writes queued pieces (at most [`FLUSH_PIECES_MAX`]), without waiting; always answered by `Flushed` or `Hangup`. One at a time per slot.
+    /// Writes queued pieces (at most [`FLUSH_PIECES_MAX`]), without waiting; always answered by `Flushed` or the slot's `Hangup`. One at a time per slot.
     fn flush(&mut self, slot: u32, pieces: &mut dyn Iterator<Item = Bytes>);
-    /// Asks for one `Writable`.
+    /// Asks for one `Writable`; asking twice gives one.
     fn await_writable(&mut self, slot: u32);
     /// Starts or stops fetching bytes from the slot (back-pressure). Slots start readable.
     fn set_reading(&mut self, slot: u32, on: bool);
