@@ -5,3 +5,4 @@
 pub mod links;
 pub mod mail;
 pub mod metrics;
+pub mod token;
