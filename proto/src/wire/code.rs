@@ -145,7 +145,8 @@ pub struct WireError {
 }
 
 impl WireError {
-    pub(crate) const fn new(code: Code, text: &'static str) -> Self {
+    /// A broken rule, and the code that says so.
+    pub const fn new(code: Code, text: &'static str) -> Self {
         Self { code, text }
     }
 

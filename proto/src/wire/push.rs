@@ -50,7 +50,9 @@ impl EncodedPush {
 
     fn encode_v0(&self) -> Bytes {
         let push = v0::Push::of(&self.message);
-        v0::Frame::with_body(v0::FrameType::General, push.msg_seq, &push.to_json()).to_vec().into()
+        v0::Frame::from_server(v0::FrameType::General, push.msg_seq, &push.to_json())
+            .to_vec()
+            .into()
     }
 
     fn encode_v1_zlib(&self) -> Option<Bytes> {

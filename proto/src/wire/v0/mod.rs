@@ -55,13 +55,13 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// A frame without a body, as heartbeats, acknowledgements and syncs are.
-    pub fn empty(frame_type: FrameType, stream_id: u64) -> Self {
-        Self { frame_type, wants_answer: true, compressed: false, stream_id, body: &[] }
+    /// A frame as clients send it: it wants an answer, and is not compressed.
+    pub fn from_client(frame_type: FrameType, stream_id: u64, body: &'a [u8]) -> Self {
+        Self { frame_type, wants_answer: true, compressed: false, stream_id, body }
     }
 
-    /// A frame with an uncompressed body that wants no answer, as all are that the server sends.
-    pub fn with_body(frame_type: FrameType, stream_id: u64, body: &'a [u8]) -> Self {
+    /// A frame as the server sends it: it wants no answer, and is not compressed.
+    pub fn from_server(frame_type: FrameType, stream_id: u64, body: &'a [u8]) -> Self {
         Self { frame_type, wants_answer: false, compressed: false, stream_id, body }
     }
 

@@ -3,7 +3,7 @@
 use super::{RawFrame, frame_type as types, put_header, put_str8, str8_bytes};
 use crate::gateway::Message;
 use crate::wire::channel::{ChannelKind, Position};
-use crate::wire::code::{Advice, WireError};
+use crate::wire::code::{Advice, Code, WireError};
 use crate::wire::list::{Entry, List, Positions};
 use crate::wire::read::{Reader, clip_str8};
 use bytes::BufMut;
@@ -245,6 +245,14 @@ pub struct Close<'a> {
     pub target: &'a str,
     /// For people.
     pub text: &'a str,
+}
+
+impl<'a> Close<'a> {
+    /// With the advice that the table has for the code; no delay, no target.
+    pub fn of(code: Code, text: &'a str) -> Self {
+        let advice = code.advice().unwrap_or(Advice::Reconnect);
+        Self { reason: code.number(), advice, delay_ms: 0, target: "", text }
+    }
 }
 
 impl<'a> ServerFrame<'a> {
