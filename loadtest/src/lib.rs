@@ -1,1 +1,15 @@
-//! Load generator and end-to-end suite.
+//! The load generator: many client connections, pushes over HTTP at a given rate, and what came of them.
+
+#![forbid(unsafe_code)]
+
+pub mod crowd;
+pub mod driver;
+pub mod measure;
+pub mod message;
+pub mod plan;
+pub mod process;
+pub mod pusher;
+pub mod report;
+pub mod run;
+pub mod server;
+pub mod swarm;

@@ -1,0 +1,107 @@
+//! What receivers saw of one series: latency, losses, duplicates, disorder.
+
+use crate::message::Stamp;
+use hdrhistogram::Histogram;
+
+/// One thread's view of one series; views of several threads are added up.
+#[derive(Debug)]
+pub struct Series {
+    /// Intended send time to receipt, in nanoseconds.
+    pub latency_ns: Histogram<u64>,
+    /// Messages counted once.
+    pub received: u64,
+    /// Messages seen again.
+    pub duplicates: u64,
+    /// Messages that came after a later one, for the first time.
+    pub disordered: u64,
+    /// Numbers skipped and not seen since.
+    pub missing: u64,
+    /// When the last receiver had the last message, in nanoseconds of the run's clock.
+    pub last_receipt_ns: u64,
+    /// Highest number seen by each connection.
+    highest: Vec<u32>,
+    /// Numbers below `highest` not seen yet, as (connection, number). Bounded: what does not fit stays missing.
+    gaps: Vec<(u32, u32)>,
+}
+
+const GAPS_MAX: usize = 1 << 20;
+const LATENCY_NS_MAX: u64 = 600_000_000_000;
+
+impl Series {
+    /// A series over that many connections.
+    pub fn new(connections: usize) -> Self {
+        Self {
+            latency_ns: Histogram::new_with_bounds(1_000, LATENCY_NS_MAX, 3)
+                .expect("the bounds are valid"),
+            received: 0,
+            duplicates: 0,
+            disordered: 0,
+            missing: 0,
+            last_receipt_ns: 0,
+            highest: vec![0; connections],
+            gaps: Vec::new(),
+        }
+    }
+
+    /// A connection got a message.
+    pub fn on_receipt(&mut self, connection: u32, stamp: Stamp, now_ns: u64) {
+        let highest = &mut self.highest[connection as usize];
+        if stamp.number > *highest {
+            for number in *highest + 1..stamp.number {
+                self.missing += 1;
+                if self.gaps.len() < GAPS_MAX {
+                    self.gaps.push((connection, number));
+                }
+            }
+            *highest = stamp.number;
+        } else if let Some(at) = self.gaps.iter().position(|gap| *gap == (connection, stamp.number))
+        {
+            self.gaps.swap_remove(at);
+            self.missing -= 1;
+            self.disordered += 1;
+        } else {
+            self.duplicates += 1;
+            return;
+        }
+        self.received += 1;
+        self.last_receipt_ns = self.last_receipt_ns.max(now_ns);
+        let latency_ns = now_ns.saturating_sub(stamp.intended_ns);
+        self.latency_ns.saturating_record(latency_ns);
+    }
+
+    /// Adds another thread's view. Connections of the two are different ones.
+    pub fn add(&mut self, other: &Self) {
+        self.latency_ns.add(&other.latency_ns).expect("histograms of one shape");
+        self.received += other.received;
+        self.duplicates += other.duplicates;
+        self.disordered += other.disordered;
+        self.missing += other.missing;
+        self.last_receipt_ns = self.last_receipt_ns.max(other.last_receipt_ns);
+    }
+
+    /// Latency at a quantile, in milliseconds.
+    pub fn latency_ms(&self, quantile: f64) -> f64 {
+        self.latency_ns.value_at_quantile(quantile) as f64 / 1e6
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(number: u32) -> Stamp {
+        Stamp { series: 1, number, intended_ns: 1_000 }
+    }
+
+    #[test]
+    fn tells_loss_duplicates_and_disorder_apart() {
+        let mut series = Series::new(2);
+        for number in [1, 2, 4, 4, 3, 6] {
+            series.on_receipt(0, stamp(number), 2_000_000);
+        }
+        series.on_receipt(1, stamp(1), 3_000_000);
+        assert_eq!(series.received, 6);
+        assert_eq!((series.duplicates, series.disordered, series.missing), (1, 1, 1));
+        assert_eq!(series.last_receipt_ns, 3_000_000);
+    }
+}

@@ -1,0 +1,85 @@
+//! What the generator writes into a push, so that every receiver can tell what it got.
+//!
+//! `gp <series> <number> <intended send time, ns>` in decimal, padded with dots to the size asked for. Numbers of a series
+//! start at 1 and rise by 1 for each receiver, so that a receiver sees losses, duplicates and disorder by itself.
+
+use std::time::Instant;
+
+/// Fields of a push made by this generator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// Which phase of the run.
+    pub series: u32,
+    /// Counts from 1.
+    pub number: u32,
+    /// When it should have been sent, in nanoseconds of the run's clock.
+    pub intended_ns: u64,
+}
+
+impl Stamp {
+    /// The content to push, at least `size` bytes long.
+    pub fn content(&self, size: usize) -> String {
+        let mut text = format!("gp {} {} {} ", self.series, self.number, self.intended_ns);
+        while text.len() < size {
+            text.push('.');
+        }
+        text
+    }
+
+    /// Reads the fields back; `None` for pushes of somebody else.
+    pub fn parse(content: &[u8]) -> Option<Self> {
+        let mut parts = content.strip_prefix(b"gp ")?.splitn(4, |&byte| byte == b' ');
+        Some(Self {
+            series: decimal(parts.next()?)?.try_into().ok()?,
+            number: decimal(parts.next()?)?.try_into().ok()?,
+            intended_ns: decimal(parts.next()?)?,
+        })
+    }
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 19 {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |sum, &digit| {
+        digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0'))
+    })
+}
+
+/// The run's clock: nanoseconds since the generator started, the same in all its threads.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// Starts at zero.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Nanoseconds since the start.
+    pub fn now_ns(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).expect("a run ends within 584 years")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stamp_comes_back_at_any_size() {
+        let stamp = Stamp { series: 3, number: 41, intended_ns: 123_456_789_012 };
+        for size in [0, 64, 1024] {
+            let content = stamp.content(size);
+            assert!(content.len() >= size);
+            assert_eq!(Stamp::parse(content.as_bytes()), Some(stamp));
+        }
+    }
+
+    #[test]
+    fn foreign_content_is_not_ours() {
+        for content in ["", "gp ", "gp 1 2", "gp 1 2 x ", "hello", "gp 99999999999 1 1 "] {
+            assert_eq!(Stamp::parse(content.as_bytes()), None, "{content}");
+        }
+    }
+}
