@@ -251,7 +251,7 @@ impl Crowd {
                     key: plan.tag.as_str().into(),
                     token: ANY_TOKEN.into(),
                 };
-                v0::Frame::with_body(v0::FrameType::Heartbeat, 1, &login.to_json()).to_vec()
+                v0::Frame::from_client(v0::FrameType::Heartbeat, 1, &login.to_json()).to_vec()
             }
             Version::V1 => v1::ClientFrame::Login(v1::Login {
                 app_id: plan.app_id,
@@ -271,7 +271,7 @@ impl Crowd {
     /// The heartbeat of every connection.
     pub(crate) fn heartbeat(&self) -> Bytes {
         Bytes::from(match self.plan.version {
-            Version::V0 => v0::Frame::empty(v0::FrameType::Heartbeat, 2).to_vec(),
+            Version::V0 => v0::Frame::from_client(v0::FrameType::Heartbeat, 2, &[]).to_vec(),
             Version::V1 => {
                 let acks = gpusher_proto::wire::Positions::EMPTY;
                 v1::ClientFrame::Heartbeat { acks }.to_vec().expect("it is empty")
