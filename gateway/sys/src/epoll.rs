@@ -10,7 +10,7 @@ use crate::driver::{Driver, Event, FLUSH_PIECES_MAX, FrameKey, Socket};
 use crate::frames::Frames;
 use crate::slots::{Facts, SentThisTurn, Slots};
 use crate::socket::{Listener, client_socket, pending_error};
-use crate::syscall::check;
+use crate::syscall::{check, set_nonblocking};
 use bytes::Bytes;
 use std::io;
 use std::marker::PhantomData;
@@ -93,6 +93,7 @@ impl Epoll {
         let edges = (libc::EPOLLIN | libc::EPOLLET) as u32;
         driver.control(libc::EPOLL_CTL_ADD, waker.raw(), edges, WAKER)?;
         if let Some(listener) = &driver.listener {
+            set_nonblocking(listener.as_fd())?;
             driver.control(libc::EPOLL_CTL_ADD, listener.as_fd().as_raw_fd(), 0, LISTENER)?;
         }
         Ok(driver)

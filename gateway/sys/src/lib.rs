@@ -3,7 +3,7 @@
 //! | module | gives |
 //! | --- | --- |
 //! | [`driver`] | the trait a shard drives its sockets through |
-//! | [`epoll`] | its implementation where io_uring is blocked |
+//! | [`uring`], [`epoll`] | its two implementations |
 //! | [`mailbox`] | a bounded queue into a shard, with a wake-up only when the shard sleeps |
 //! | [`socket`] | listeners |
 //! | [`affinity`], [`limits`], [`clock`] | cores, resource limits, time |
@@ -21,6 +21,7 @@ mod primitive;
 mod slots;
 pub mod socket;
 mod syscall;
+pub mod uring;
 mod waker;
 
 pub use waker::Waker;

@@ -114,7 +114,7 @@ impl Listener {
     }
 
     fn try_bind(address: SocketAddr, options: &ListenOptions) -> io::Result<Self> {
-        let socket = stream_socket(&address, libc::SOCK_NONBLOCK)?;
+        let socket = stream_socket(&address, 0)?;
         options.apply(socket.as_fd(), &address)?;
         bind(socket.as_fd(), &address)?;
         let backlog = options.backlog.min(i32::MAX as u32) as libc::c_int;

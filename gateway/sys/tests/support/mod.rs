@@ -6,6 +6,7 @@ use gpusher_sys::Waker;
 use gpusher_sys::driver::{Driver, Event};
 use gpusher_sys::epoll::Epoll;
 use gpusher_sys::socket::{ListenOptions, Listener};
+use gpusher_sys::uring::{Descriptors, Uring, UringOptions};
 use std::net::{SocketAddr, SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,7 @@ pub fn on_every_driver(test: impl Fn(&mut Fixture)) {
 
 /// Runs a test on every driver with listeners of these options.
 pub fn on_every_driver_with(options: &ListenOptions, test: impl Fn(&mut Fixture)) {
-    for name in ["epoll"] {
+    for name in ["uring", "uring direct", "epoll"] {
         test(&mut Fixture::new(name, options));
     }
 }
@@ -57,7 +58,14 @@ impl Fixture {
         let waker = Waker::new().unwrap();
         let driver: Box<dyn Driver> = match name {
             "epoll" => Box::new(Epoll::new(Some(listener), waker.clone()).unwrap()),
-            _ => unreachable!(),
+            _ => {
+                let descriptors = match name {
+                    "uring" => Descriptors::Plain,
+                    _ => Descriptors::Direct { table: 4_096 },
+                };
+                let options = UringOptions { descriptors, ..UringOptions::default() };
+                Box::new(Uring::new(&options, Some(listener), waker.clone()).unwrap())
+            }
         };
         let (seen, free) = (Vec::new(), Vec::new());
         let mut fixture = Self { name, driver, address, waker, seen, free, next: 0 };
