@@ -1,0 +1,146 @@
+//! How far each device has come in its user's logs.
+
+use super::failure::explain;
+use super::writer::Write;
+use super::{json, position, unsigned};
+use crate::error::Result;
+use async_trait::async_trait;
+use gpusher_proto::data::{CursorUpdate, Cursors, DeviceKey};
+use rustc_hash::FxHashMap;
+use sqlx::{SqliteConnection, SqliteExecutor};
+
+/// Cursors per device asked for, where it is known.
+pub(super) async fn get(
+    executor: impl SqliteExecutor<'_>,
+    devices: &[DeviceKey],
+) -> Result<Vec<Option<Cursors>>> {
+    let rows: Vec<(Option<i64>, Option<i64>, Option<i64>)> = sqlx::query_as(
+        "SELECT k.own, k.app, k.everyone
+         FROM json_each(?1) e
+         LEFT JOIN cursors k ON k.app_id = e.value ->> 0 AND k.user = e.value ->> 1
+             AND k.device = e.value ->> 2
+         ORDER BY e.key",
+    )
+    .bind(keys(devices))
+    .fetch_all(executor)
+    .await
+    .map_err(explain)?;
+    let known = rows.into_iter().map(|(own, app, everyone)| {
+        Some(Cursors { own: unsigned(own?), app: unsigned(app?), everyone: unsigned(everyone?) })
+    });
+    Ok(known.collect())
+}
+
+fn keys(devices: &[DeviceKey]) -> String {
+    let keys: Vec<_> = devices.iter().map(|key| (key.app_id, &key.user, &key.device)).collect();
+    json(&keys)
+}
+
+/// Makes devices known: from then on their users' own messages wait for them too.
+pub(super) struct Register(pub Vec<DeviceKey>);
+
+#[async_trait]
+impl Write for Register {
+    type Output = Vec<Cursors>;
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Vec<Cursors>> {
+        register_missing(connection, &keys(&self.0)).await?;
+        let cursors = get(connection, &self.0).await?;
+        Ok(cursors.into_iter().map(Option::unwrap_or_default).collect())
+    }
+}
+
+/// Adds the devices that are not known, at their user's furthest. `devices`: [[app, user, device, …], …].
+async fn register_missing(connection: &mut SqliteConnection, devices: &str) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO cursors (app_id, user, device, own, app, everyone)
+         SELECT e.value ->> 0, e.value ->> 1, e.value ->> 2,
+             coalesce((SELECT max(k.own) FROM cursors k
+                       WHERE k.app_id = e.value ->> 0 AND k.user = e.value ->> 1), 0),
+             coalesce((SELECT max(k.app) FROM cursors k
+                       WHERE k.app_id = e.value ->> 0 AND k.user = e.value ->> 1), 0),
+             coalesce((SELECT max(k.everyone) FROM cursors k
+                       WHERE k.app_id = e.value ->> 0 AND k.user = e.value ->> 1), 0)
+         FROM json_each(?1) e
+         WHERE true
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(devices)
+    .execute(connection)
+    .await
+    .map_err(explain)?;
+    Ok(())
+}
+
+/// Moves cursors forward. Every update has a device: the store checks that first.
+pub(super) struct Advance(pub Vec<CursorUpdate>);
+
+#[async_trait]
+impl Write for Advance {
+    type Output = ();
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<()> {
+        let furthest = furthest_per_device(&self.0);
+        let rows: Vec<_> = furthest
+            .iter()
+            .map(|(key, cursors)| (key.app_id, &key.user, &key.device, cursors))
+            .map(|(app_id, user, device, [own, app, everyone])| {
+                (app_id, user, device, own, app, everyone)
+            })
+            .collect();
+        let rows = json(&rows);
+        if advance(connection, &rows).await? < furthest.len() as u64 {
+            register_missing(connection, &rows).await?;
+            advance(connection, &rows).await?;
+        }
+        note_acknowledged(connection, &rows).await
+    }
+}
+
+/// One update per device: a statement must not meet the same row twice.
+fn furthest_per_device(updates: &[CursorUpdate]) -> FxHashMap<&DeviceKey, [i64; 3]> {
+    let mut furthest = FxHashMap::<&DeviceKey, [i64; 3]>::default();
+    for update in updates {
+        let (Some(device), Some(cursors)) = (&update.device, &update.cursors) else { continue };
+        let [own, app, everyone] = furthest.entry(device).or_default();
+        *own = position(cursors.own).max(*own);
+        *app = position(cursors.app).max(*app);
+        *everyone = position(cursors.everyone).max(*everyone);
+    }
+    furthest
+}
+
+/// Returns how many of the devices were known.
+async fn advance(connection: &mut SqliteConnection, rows: &str) -> Result<u64> {
+    let updated = sqlx::query(
+        "UPDATE cursors SET
+             own = max(cursors.own, new.own), app = max(cursors.app, new.app),
+             everyone = max(cursors.everyone, new.everyone)
+         FROM (SELECT e.value ->> 0 AS app_id, e.value ->> 1 AS user, e.value ->> 2 AS device,
+                      e.value ->> 3 AS own, e.value ->> 4 AS app, e.value ->> 5 AS everyone
+               FROM json_each(?1) e) AS new
+         WHERE cursors.app_id = new.app_id AND cursors.user = new.user
+           AND cursors.device = new.device",
+    )
+    .bind(rows)
+    .execute(connection)
+    .await
+    .map_err(explain)?;
+    Ok(updated.rows_affected())
+}
+
+/// Leaves word for the purge, so that it need not search.
+async fn note_acknowledged(connection: &mut SqliteConnection, rows: &str) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO acknowledged (app_id, user, due_ms)
+         SELECT e.value ->> 0, e.value ->> 1, 0
+         FROM json_each(?1) e
+         WHERE e.value ->> 3 > 0
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(rows)
+    .execute(connection)
+    .await
+    .map_err(explain)?;
+    Ok(())
+}

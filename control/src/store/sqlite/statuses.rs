@@ -1,0 +1,152 @@
+//! What became of each push, as counters that several writers add to.
+
+use super::failure::explain;
+use super::writer::Write;
+use super::{json, position, signed, unsigned};
+use crate::error::Result;
+use crate::store::unix_ms;
+use async_trait::async_trait;
+use gpusher_proto::data::Status;
+use rustc_hash::FxHashMap;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection, SqlitePool};
+
+pub(super) struct AddStatus(pub Vec<Status>);
+
+#[async_trait]
+impl Write for AddStatus {
+    type Output = ();
+
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<()> {
+        let sums = sum_per_push(&self.0);
+        let filed_at_ms = unix_ms();
+        let rows: Vec<_> = sums.iter().map(|sum| to_row(sum, filed_at_ms)).collect();
+        sqlx::query(
+            "INSERT INTO statuses (id, filed_at_ms, app_id, type, accepted_at_ms, expires_at_ms,
+                 recalled, gateways, stored, written, queued, acked, absent, expired, overflowed,
+                 replayed, redelivered, dead, withdrawn, done)
+             SELECT e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 4,
+                 e.value ->> 5, e.value ->> 6, e.value ->> 7, e.value ->> 8, e.value ->> 9,
+                 e.value ->> 10, e.value ->> 11, e.value ->> 12, e.value ->> 13, e.value ->> 14,
+                 e.value ->> 15, e.value ->> 16, e.value ->> 17, e.value ->> 18, e.value ->> 19
+             FROM json_each(?1) e
+             WHERE true
+             ON CONFLICT (id) DO UPDATE SET
+                 app_id = max(app_id, excluded.app_id),
+                 type = max(type, excluded.type),
+                 accepted_at_ms = max(accepted_at_ms, excluded.accepted_at_ms),
+                 expires_at_ms = max(expires_at_ms, excluded.expires_at_ms),
+                 recalled = max(recalled, excluded.recalled),
+                 gateways = gateways + excluded.gateways,
+                 stored = stored + excluded.stored,
+                 written = written + excluded.written,
+                 queued = queued + excluded.queued,
+                 acked = acked + excluded.acked,
+                 absent = absent + excluded.absent,
+                 expired = expired + excluded.expired,
+                 overflowed = overflowed + excluded.overflowed,
+                 replayed = replayed + excluded.replayed,
+                 redelivered = redelivered + excluded.redelivered,
+                 dead = dead + excluded.dead,
+                 withdrawn = withdrawn + excluded.withdrawn,
+                 done = done + excluded.done",
+        )
+        .bind(json(&rows))
+        .execute(connection)
+        .await
+        .map_err(explain)?;
+        Ok(())
+    }
+}
+
+/// A batch reports the same push many times, as batches of one fan-out do: one row is written for it.
+fn sum_per_push(deltas: &[Status]) -> Vec<Status> {
+    let mut index = FxHashMap::default();
+    let mut sums = Vec::<Status>::new();
+    for delta in deltas {
+        let at = *index.entry(delta.id).or_insert(sums.len());
+        match sums.get_mut(at) {
+            Some(sum) => add(sum, delta),
+            None => sums.push(*delta),
+        }
+    }
+    sums
+}
+
+fn add(sum: &mut Status, delta: &Status) {
+    sum.app_id = sum.app_id.max(delta.app_id);
+    sum.r#type = sum.r#type.max(delta.r#type);
+    sum.accepted_at_ms = sum.accepted_at_ms.max(delta.accepted_at_ms);
+    sum.expires_at_ms = sum.expires_at_ms.max(delta.expires_at_ms);
+    sum.recalled |= delta.recalled;
+    for (total, more) in counters_mut(sum).into_iter().zip(counters(delta)) {
+        *total = total.saturating_add(more);
+    }
+}
+
+fn counters_mut(status: &mut Status) -> [&mut u64; 13] {
+    [
+        &mut status.gateways,
+        &mut status.stored,
+        &mut status.written,
+        &mut status.queued,
+        &mut status.acked,
+        &mut status.absent,
+        &mut status.expired,
+        &mut status.overflowed,
+        &mut status.replayed,
+        &mut status.redelivered,
+        &mut status.dead,
+        &mut status.withdrawn,
+        &mut status.done,
+    ]
+}
+
+fn counters(status: &Status) -> [u64; 13] {
+    let mut copy = *status;
+    counters_mut(&mut copy).map(|counter| *counter)
+}
+
+fn to_row(status: &Status, filed_at_ms: i64) -> Vec<i64> {
+    let mut row = vec![
+        signed(status.id),
+        filed_at_ms,
+        i64::from(status.app_id),
+        i64::from(status.r#type),
+        status.accepted_at_ms,
+        status.expires_at_ms,
+        i64::from(status.recalled),
+    ];
+    row.extend(counters(status).map(position));
+    row
+}
+
+pub(super) async fn get(readers: &SqlitePool, message: u64) -> Result<Option<Status>> {
+    let row = sqlx::query(
+        "SELECT app_id, type, accepted_at_ms, expires_at_ms, recalled, gateways, stored, written,
+             queued, acked, absent, expired, overflowed, replayed, redelivered, dead, withdrawn,
+             done
+         FROM statuses WHERE id = ?1",
+    )
+    .bind(signed(message))
+    .fetch_optional(readers)
+    .await
+    .map_err(explain)?;
+    row.map(|row| from_row(message, &row).map_err(explain)).transpose()
+}
+
+fn from_row(id: u64, row: &SqliteRow) -> sqlx::Result<Status> {
+    let mut status = Status {
+        id,
+        app_id: row.try_get(0)?,
+        r#type: row.try_get(1)?,
+        accepted_at_ms: row.try_get(2)?,
+        expires_at_ms: row.try_get(3)?,
+        recalled: row.try_get(4)?,
+        ..Status::default()
+    };
+    for (at, counter) in counters_mut(&mut status).into_iter().enumerate() {
+        *counter = unsigned(row.try_get(5 + at)?);
+    }
+    Ok(status)
+}

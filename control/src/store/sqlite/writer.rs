@@ -1,0 +1,113 @@
+//! Group commit: one task owns the only writing connection, and calls that arrive together share a transaction.
+//!
+//! A transaction's price is the wait for the disk, so under load it is paid once for many calls, and an idle
+//! store still answers a single call at once: nothing waits for company.
+
+use super::failure::explain;
+use crate::error::{Code, Error, Result};
+use async_trait::async_trait;
+use sqlx::{Connection, SqliteConnection};
+use std::fs::File;
+use tokio::sync::{mpsc, oneshot};
+
+/// Calls in one transaction. More gain nothing, and make the first of them wait.
+const GROUP_CALLS_MAX: usize = 256;
+/// Calls that wait for the writer; beyond it callers wait to get in.
+const WAITING_CALLS_MAX: usize = 1024;
+
+/// One change. It may be applied twice: when its group fails it runs again by itself.
+#[async_trait]
+pub(super) trait Write: Send + Sync + 'static {
+    /// What the caller gets once it is durable.
+    type Output: Send + 'static;
+
+    /// Makes the change inside the transaction that `connection` is in. An error rolls it back.
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output>;
+}
+
+/// The way to the writing task; the task ends, and lets go of the file, when the last handle is gone.
+pub(super) struct Writer {
+    calls: mpsc::Sender<Box<dyn Call>>,
+}
+
+impl Writer {
+    /// Starts the task. `lock` is held for as long as it writes.
+    pub(super) fn start(connection: SqliteConnection, lock: File) -> Self {
+        let (calls, waiting) = mpsc::channel(WAITING_CALLS_MAX);
+        tokio::spawn(run(connection, waiting, lock));
+        Self { calls }
+    }
+
+    /// Makes a change; durable when this returns. A caller that goes away in between does not stop it.
+    pub(super) async fn write<W: Write>(&self, write: W) -> Result<W::Output> {
+        let (reply, outcome) = oneshot::channel();
+        let call = Box::new(Pending { write, output: None, reply });
+        self.calls.send(call).await.map_err(|_| stopped())?;
+        outcome.await.map_err(|_| stopped())?
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(Code::Unavailable, "the store's writer has stopped")
+}
+
+/// A [`Write`] and its caller, without their types.
+#[async_trait]
+trait Call: Send {
+    async fn apply(&mut self, connection: &mut SqliteConnection) -> Result<()>;
+    /// Tells the caller how its transaction ended.
+    fn finish(self: Box<Self>, outcome: Result<()>);
+}
+
+struct Pending<W: Write> {
+    write: W,
+    output: Option<W::Output>,
+    reply: oneshot::Sender<Result<W::Output>>,
+}
+
+#[async_trait]
+impl<W: Write> Call for Pending<W> {
+    async fn apply(&mut self, connection: &mut SqliteConnection) -> Result<()> {
+        self.output = Some(self.write.apply(connection).await?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<()>) {
+        let Self { output, reply, .. } = *self;
+        let output = outcome.map(|()| output.expect("a committed call has been applied"));
+        // The caller may have given up; the change stands.
+        let _ = reply.send(output);
+    }
+}
+
+async fn run(
+    mut connection: SqliteConnection,
+    mut waiting: mpsc::Receiver<Box<dyn Call>>,
+    lock: File,
+) {
+    let mut group = Vec::with_capacity(GROUP_CALLS_MAX);
+    while waiting.recv_many(&mut group, GROUP_CALLS_MAX).await > 0 {
+        let outcome = commit(&mut connection, &mut group).await;
+        let alone = group.len() == 1;
+        for mut call in group.drain(..) {
+            let outcome = match &outcome {
+                // One call's fault must not become its neighbours'.
+                Err(_) if !alone => commit(&mut connection, std::slice::from_mut(&mut call)).await,
+                outcome => outcome.clone(),
+            };
+            call.finish(outcome);
+        }
+    }
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "closing the store");
+    }
+    drop(lock);
+}
+
+async fn commit(connection: &mut SqliteConnection, group: &mut [Box<dyn Call>]) -> Result<()> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(explain)?;
+    for call in group {
+        call.apply(&mut transaction).await?;
+    }
+    transaction.commit().await.map_err(explain)
+}
