@@ -4,20 +4,25 @@
 //! | --- | --- |
 //! | [`driver`] | the trait a shard drives its sockets through |
 //! | [`uring`], [`epoll`] | its two implementations |
+//! | [`choose`], [`selftest`] | which of them to use, and whether this kernel does what the ring's driver relies on |
 //! | [`mailbox`] | a bounded queue into a shard, with a wake-up only when the shard sleeps |
 //! | [`socket`] | listeners |
 //! | [`affinity`], [`limits`], [`clock`] | cores, resource limits, time |
+//! | [`floor`] | the bare cost of one-to-many sends, for measurements |
 
 mod accepted;
 mod address;
 pub mod affinity;
+pub mod choose;
 pub mod clock;
 pub mod driver;
 pub mod epoll;
+pub mod floor;
 mod frames;
 pub mod limits;
 pub mod mailbox;
 mod primitive;
+pub mod selftest;
 mod slots;
 pub mod socket;
 mod syscall;

@@ -32,6 +32,23 @@ pub(crate) fn set_option(
     check(result).map(drop)
 }
 
+/// Makes a close with nothing left to send a reset (0), or wait.
+pub(crate) fn set_linger(socket: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
+    let value = libc::linger { l_onoff: 1, l_linger: seconds };
+    let bytes = size_of::<libc::linger>() as libc::socklen_t;
+    // SAFETY: `value` is live and of exactly the length given; the kernel only reads it.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const value).cast(),
+            bytes,
+        )
+    };
+    check(result).map(drop)
+}
+
 /// Reads an integer socket option.
 pub(crate) fn option(
     socket: BorrowedFd<'_>,
