@@ -8,6 +8,7 @@
 mod channel;
 mod code;
 mod compress;
+pub mod fuzz;
 mod limits;
 mod list;
 mod push;

@@ -84,7 +84,7 @@ pub struct Resume {
     pub kind: ChannelKind,
     /// How.
     pub result: ResumeResult,
-    /// The replay starts after this one.
+    /// When resumed, the one that the client named; else where the replay starts.
     pub seq: u64,
 }
 
@@ -138,7 +138,7 @@ pub struct Push<'a> {
     pub position: Position,
     /// Unique.
     pub message_id: u64,
-    /// To be acknowledged.
+    /// To be acknowledged, but for topics.
     pub kept: bool,
     /// Unix milliseconds; none: does not expire.
     pub expires_at_ms: Option<u64>,
