@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod config;
+pub mod link;
 pub mod links;
 pub mod mail;
 pub mod metrics;

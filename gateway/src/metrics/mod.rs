@@ -1,5 +1,10 @@
 //! What the gateway counts, and how it is read.
 
+mod catalogue;
+mod link;
 mod shard;
 
+pub(crate) use catalogue::catalogue;
+pub use catalogue::{Catalogue, Counts, Shape};
+pub use link::LinkCount;
 pub use shard::{ShardCount, ShardCounts};

@@ -1,138 +1,103 @@
 //! Counters and gauges of one shard: written by its thread alone, read by anybody.
 
+use super::catalogue::{Counts, bump, catalogue};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Whether a value goes only up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// Only increases while the process runs.
-    Counter,
-    /// A present amount.
-    Gauge,
-}
-
-macro_rules! shard_counts {
-    ($($(#[doc = $help:literal])+ $variant:ident = $shape:ident $name:literal,)+) => {
-        /// One value per shard. The documentation is the help text of `/metrics`.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum ShardCount { $($(#[doc = $help])+ $variant,)+ }
-
-        impl ShardCount {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// Name at `/metrics`, without the prefix `gpusher_gateway_`.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name,)+ }
-            }
-
-            /// Help text at `/metrics`.
-            pub fn help(self) -> &'static str {
-                match self { $(Self::$variant => concat!($($help),+).trim_ascii(),)+ }
-            }
-
-            /// Counter or gauge.
-            pub fn shape(self) -> Shape {
-                match self { $(Self::$variant => Shape::$shape,)+ }
-            }
-        }
-    };
-}
-
-shard_counts! {
-    /// Connections open, admitted or not.
-    Connections = Gauge "connections",
-    /// Connections admitted.
-    Members = Gauge "members",
-    /// Bytes of memory the shard's tables, outboxes and partial frames take.
-    MemoryBytes = Gauge "memory_bytes",
-    /// Bytes waiting in outboxes.
-    OutboxBytes = Gauge "outbox_bytes",
-    /// Bytes of frames received in part.
-    PartialBytes = Gauge "partial_bytes",
-    /// Fan-out jobs waiting or under way.
-    JobsWaiting = Gauge "jobs_waiting",
-    /// Connections accepted.
-    Accepted = Counter "accepted",
-    /// Connections closed at once because the shard was full.
-    AcceptedOverLimit = Counter "accepted_over_limit",
-    /// Times accepting failed (descriptors, memory).
-    AcceptFailed = Counter "accept_failed",
-    /// Connections closed.
-    Closed = Counter "closed",
-    /// Logins that passed the gateway's own checks.
-    Logins = Counter "logins",
-    /// Logins admitted by the gateway alone because no logic was attached.
-    LoginsAlone = Counter "logins_alone",
-    /// Logins refused.
-    LoginsRefused = Counter "logins_refused",
-    /// Frames received.
-    FramesReceived = Counter "frames_received",
-    /// Bytes received.
-    BytesReceived = Counter "bytes_received",
-    /// Messages taken whole by sockets.
-    MessagesWritten = Counter "messages_written",
-    /// Bytes taken by sockets.
-    BytesWritten = Counter "bytes_written",
-    /// Messages put in outboxes.
-    MessagesQueued = Counter "messages_queued",
-    /// Messages not delivered because they had expired.
-    DroppedExpired = Counter "dropped_expired",
-    /// Messages not delivered because they were recalled.
-    DroppedRecalled = Counter "dropped_recalled",
-    /// Live messages dropped because an outbox was full.
-    DroppedOverflow = Counter "dropped_overflow",
-    /// Live messages lost with the connection in whose outbox they waited.
-    DroppedClosed = Counter "dropped_closed",
-    /// Times kept messages left a full outbox, to be replayed from their log.
-    Spilled = Counter "spilled",
-    /// Connections named by logic that are not there (any more).
-    Absent = Counter "absent",
-    /// Events of connections not reported because no logic was attached.
-    EventsUnlinked = Counter "events_unlinked",
-    /// Turns in which the link's queue was full.
-    LinkFull = Counter "link_full",
+catalogue! {
+    /// One value per shard.
+    pub enum ShardCount {
+        /// Connections open, admitted or not.
+        Connections = Gauge "connections",
+        /// Connections admitted.
+        Members = Gauge "members",
+        /// Bytes of memory the shard's tables, outboxes and partial frames take.
+        MemoryBytes = Gauge "memory_bytes",
+        /// Bytes waiting in outboxes.
+        OutboxBytes = Gauge "outbox_bytes",
+        /// Bytes of frames received in part.
+        PartialBytes = Gauge "partial_bytes",
+        /// Fan-out jobs waiting or under way.
+        JobsWaiting = Gauge "jobs_waiting",
+        /// Connections accepted.
+        Accepted = Counter "accepted",
+        /// Connections closed at once because the shard was full.
+        AcceptedOverLimit = Counter "accepted_over_limit",
+        /// Times accepting failed (descriptors, memory).
+        AcceptFailed = Counter "accept_failed",
+        /// Connections closed.
+        Closed = Counter "closed",
+        /// Logins that passed the gateway's own checks.
+        Logins = Counter "logins",
+        /// Logins admitted by the gateway alone because no logic was attached.
+        LoginsAlone = Counter "logins_alone",
+        /// Logins refused.
+        LoginsRefused = Counter "logins_refused",
+        /// Frames received.
+        FramesReceived = Counter "frames_received",
+        /// Bytes received.
+        BytesReceived = Counter "bytes_received",
+        /// Messages taken whole by sockets.
+        MessagesWritten = Counter "messages_written",
+        /// Bytes taken by sockets.
+        BytesWritten = Counter "bytes_written",
+        /// Messages put in outboxes.
+        MessagesQueued = Counter "messages_queued",
+        /// Messages not delivered because they had expired.
+        DroppedExpired = Counter "dropped_expired",
+        /// Messages not delivered because they were recalled.
+        DroppedRecalled = Counter "dropped_recalled",
+        /// Live messages dropped because an outbox was full.
+        DroppedOverflow = Counter "dropped_overflow",
+        /// Live messages lost with the connection in whose outbox they waited.
+        DroppedClosed = Counter "dropped_closed",
+        /// Times kept messages left a full outbox, to be replayed from their log.
+        Spilled = Counter "spilled",
+        /// Connections named by logic that are not there (any more).
+        Absent = Counter "absent",
+        /// Events of connections not reported because no logic was attached.
+        EventsUnlinked = Counter "events_unlinked",
+        /// Turns in which the link's queue was full.
+        LinkFull = Counter "link_full",
+    }
 }
 
 /// Codes of `proto/WIRE.md` section 4 are below this.
 const CODES: usize = 512;
 
-/// The values of one shard. One thread writes, so adding needs no locked instruction.
+/// The values of one shard. Only its own thread writes.
 #[derive(Debug)]
 pub struct ShardCounts {
-    values: [AtomicU64; ShardCount::ALL.len()],
+    counts: Counts<ShardCount>,
     closed_by_code: Box<[AtomicU64]>,
 }
 
 impl Default for ShardCounts {
     fn default() -> Self {
-        Self {
-            values: std::array::from_fn(|_| AtomicU64::new(0)),
-            closed_by_code: (0..CODES).map(|_| AtomicU64::new(0)).collect(),
-        }
+        let closed_by_code = (0..CODES).map(|_| AtomicU64::new(0)).collect();
+        Self { counts: Counts::default(), closed_by_code }
     }
 }
 
 impl ShardCounts {
     /// Adds to a counter or gauge. Only for the shard's own thread.
     pub fn add(&self, what: ShardCount, amount: u64) {
-        bump(&self.values[what as usize], amount);
+        self.counts.add(what, amount);
     }
 
     /// Sets a gauge. Only for the shard's own thread.
     pub fn set(&self, what: ShardCount, amount: u64) {
-        self.values[what as usize].store(amount, Relaxed);
+        self.counts.set(what, amount);
+    }
+
+    /// The present value.
+    pub fn get(&self, what: ShardCount) -> u64 {
+        self.counts.get(what)
     }
 
     /// Counts a connection closed with this wire code (0: the peer left). Only for the shard's own thread.
     pub fn closed(&self, code: u16) {
         self.add(ShardCount::Closed, 1);
         bump(&self.closed_by_code[usize::from(code).min(CODES - 1)], 1);
-    }
-
-    /// The present value.
-    pub fn get(&self, what: ShardCount) -> u64 {
-        self.values[what as usize].load(Relaxed)
     }
 
     /// Wire codes that connections were closed with, and how many.
@@ -144,13 +109,10 @@ impl ShardCounts {
     }
 }
 
-fn bump(value: &AtomicU64, amount: u64) {
-    value.store(value.load(Relaxed).wrapping_add(amount), Relaxed);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Catalogue;
 
     #[test]
     fn values_are_kept_apart() {
