@@ -6,8 +6,8 @@ use super::{json, position, unsigned};
 use crate::error::Result;
 use async_trait::async_trait;
 use gpusher_proto::data::{CursorUpdate, Cursors, DeviceKey};
-use rustc_hash::FxHashMap;
 use sqlx::{SqliteConnection, SqliteExecutor};
+use std::collections::HashMap;
 
 /// Cursors per device asked for, where it is known.
 pub(super) async fn get(
@@ -98,8 +98,8 @@ impl Write for Advance {
 }
 
 /// One update per device: a statement must not meet the same row twice.
-fn furthest_per_device(updates: &[CursorUpdate]) -> FxHashMap<&DeviceKey, [i64; 3]> {
-    let mut furthest = FxHashMap::<&DeviceKey, [i64; 3]>::default();
+fn furthest_per_device(updates: &[CursorUpdate]) -> HashMap<&DeviceKey, [i64; 3]> {
+    let mut furthest = HashMap::<&DeviceKey, [i64; 3]>::new();
     for update in updates {
         let (Some(device), Some(cursors)) = (&update.device, &update.cursors) else { continue };
         let [own, app, everyone] = furthest.entry(device).or_default();

@@ -12,8 +12,9 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use gpusher_proto::data::{Append, Channel, Head, Logged, Push, ReadPage, ReadRequest, Reserve};
 use prost::Message;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use sqlx::{Row, SqliteConnection, SqlitePool};
+use std::collections::HashMap;
 
 /// Contents that go into one statement; SQLite takes at most 1,000,000,000 bytes.
 const STATEMENT_BYTES_MAX: usize = 16 << 20;
@@ -118,7 +119,8 @@ async fn take(
     wanted: &[(&Channel, u32)],
     purpose: Purpose,
 ) -> Result<Vec<Range>> {
-    let mut totals = FxHashMap::<&Channel, i64>::default();
+    // Names come from clients, so that the maps are keyed by a hash they cannot foresee.
+    let mut totals = HashMap::<&Channel, i64>::new();
     for (channel, count) in wanted {
         *totals.entry(*channel).or_default() += i64::from(*count);
     }
@@ -143,7 +145,7 @@ async fn take(
     .await
     .map_err(explain)?;
 
-    let mut free = FxHashMap::with_capacity_and_hasher(taken.len(), Default::default());
+    let mut free = HashMap::with_capacity(taken.len());
     for row in &taken {
         let channel = channel_of(row).map_err(explain)?;
         let (id, last): (i64, i64) =
