@@ -7,3 +7,4 @@ pub mod message_id;
 pub mod queue;
 pub mod routes;
 pub mod store;
+pub mod web;
