@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod logic;
 pub mod message_id;
 pub mod queue;
 pub mod routes;

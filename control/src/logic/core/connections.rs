@@ -1,0 +1,144 @@
+//! Links and connections that come and go, and acknowledgements.
+
+use super::*;
+use gpusher_proto::gateway::{Ack, ChannelKind, Closed, Position};
+
+impl Core {
+    /// A gateway said hello. A link of the same gateway's older process, or an older link of the same process, ends.
+    pub fn on_link_up(&mut self, key: LinkKey, hello: &Hello) {
+        if let Some(&other) = self.gateways.get(&hello.gateway) {
+            if self.links[&other].epoch > hello.epoch {
+                self.count(Count::LinksClosed, 1);
+                return self.closing.push(key);
+            }
+            self.on_link_down(other, false);
+            self.closing.push(other);
+        }
+        self.links.insert(key, Link::new(hello));
+        self.gateways.insert(hello.gateway, key);
+        self.attach_lease(key);
+    }
+
+    /// The gateway takes more commands.
+    pub fn on_credit(&mut self, key: LinkKey, commands: u32) {
+        if let Some(link) = self.links.get_mut(&key) {
+            link.grant(commands);
+        }
+    }
+
+    /// A link ended. `clean`: the gateway ended it on purpose, and its process is going.
+    pub fn on_link_down(&mut self, key: LinkKey, clean: bool) {
+        let Some(mut link) = self.links.remove(&key) else { return };
+        self.gateways.remove(&link.gateway);
+        let parts = std::mem::take(&mut link.parts);
+        self.finish_parts(parts.into_values());
+        link.drop_backlog().into_iter().for_each(|offset| self.progress.finish_part(offset));
+        let of_gateway =
+            |session: &&Session| ConnId::from_raw(session.conn).gateway() == link.gateway;
+        let conns: Vec<u64> =
+            self.sessions.iter().filter(of_gateway).map(|session| session.conn).collect();
+        for conn in conns {
+            self.cut_session(conn, &link);
+        }
+        if clean && self.alone && link.leased {
+            let (gateway, epoch) = (link.gateway, link.epoch);
+            self.leases.push_back(LeaseAsk::Detach { gateway, epoch });
+        }
+    }
+
+    /// Keeps what is known of a session of a lost gateway; its cursors are what is left of it.
+    fn cut_session(&mut self, conn: u64, link: &Link) {
+        let Some(session) = self.sessions.get(conn) else { return };
+        if session.version == 0 && session.phase == Phase::Live {
+            let app_id = session.device.app_id;
+            for channel in 1..3 {
+                let tail = consume::tail_key(channel, app_id);
+                if let Some(&taken) = tail.and_then(|key| link.taken.get(&key)) {
+                    self.take_as_read(conn, channel, taken);
+                }
+            }
+        }
+        self.remove_session(conn);
+    }
+
+    /// Forgets a session.
+    pub(super) fn remove_session(&mut self, conn: u64) {
+        // Gives its place back, if it has one.
+        self.set_phase(conn, Phase::Gone);
+        let Some(session) = self.sessions.remove(conn) else { return };
+        let gateway = ConnId::from_raw(conn).gateway();
+        let link = self.gateways.get(&gateway).and_then(|key| self.links.get_mut(key));
+        if let Some(count) = link.and_then(|link| link.sessions.get_mut(&session.device.app_id)) {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn on_closed(&mut self, closed: Closed) {
+        let conn = closed.conn;
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        if session.phase == Phase::Opening {
+            // Its route may be on the way: removed when that is known.
+            session.closed = true;
+            return;
+        }
+        if session.version == 0 {
+            let through = taken_at_end(session, &closed);
+            for (channel, seq) in through.into_iter().enumerate() {
+                self.take_as_read(conn, channel, seq);
+            }
+        }
+        self.unbind_session(conn);
+        self.remove_session(conn);
+    }
+
+    pub(super) fn on_ack(&mut self, ack: Ack) {
+        self.count(Count::Acks, 1);
+        let Some(channel) = usize::try_from(ack.channel).ok().filter(|&channel| channel < 3) else {
+            return;
+        };
+        let Some(session) = self.sessions.get_mut(ack.conn) else { return };
+        let before = session.acked[channel];
+        let (moved, received) = session.acknowledge(channel, ack.seq);
+        if !moved {
+            return;
+        }
+        let app_id = session.device.app_id;
+        self.cursors.advance(&session.device, channel, ack.seq);
+        for message in received {
+            self.statuses.add(message, |row| row.acked += 1);
+        }
+        if let Some(tail) = consume::tail_key(channel, app_id).and_then(|key| self.tails.get(&key))
+        {
+            let from = tail.recent.partition_point(|&(seq, _)| seq <= before);
+            let covered = tail.recent.range(from..).take_while(|&&(seq, _)| seq <= ack.seq);
+            for &(_, message) in covered {
+                self.statuses.add(message, |row| row.acked += 1);
+            }
+        }
+    }
+
+    /// Version 0: what its socket took counts as received.
+    pub(super) fn take_as_read(&mut self, conn: u64, channel: usize, seq: u64) {
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        if session.acknowledge(channel, seq).0 {
+            self.cursors.advance(&session.device, channel, seq);
+        }
+    }
+}
+
+/// How far the socket of a connection that ended has got.
+fn taken_at_end(session: &Session, closed: &Closed) -> Positions {
+    let find = |positions: &[Position], channel: usize| {
+        positions.iter().find(|position| position.channel == channel as i32).map(|it| it.seq)
+    };
+    std::array::from_fn(|channel| {
+        let handed = match channel {
+            own if own == ChannelKind::Own as usize => session.reported_own,
+            _ => find(&closed.through, channel).unwrap_or(0),
+        };
+        match find(&closed.unwritten_from, channel) {
+            Some(unwritten) => handed.min(unwritten.saturating_sub(1)),
+            None => handed,
+        }
+    })
+}

@@ -1,0 +1,129 @@
+//! Leases of gateways and what they have members of.
+
+use super::*;
+use crate::error::Result;
+use gpusher_proto::data::{GatewayLease, GatewayMembership, Route};
+use gpusher_proto::gateway::{App, Apps, Membership, MembershipAck};
+
+impl Core {
+    pub(super) fn attach_lease(&mut self, key: LinkKey) {
+        let lease = self.lease(key);
+        let link = self.link(key);
+        link.leasing = true;
+        let (gateway, epoch) = (link.gateway, link.epoch);
+        // After a lost lease, everything that hung on it is told again.
+        let memberships = link
+            .members
+            .iter()
+            .map(|((app_id, topic), &members)| GatewayMembership {
+                gateway,
+                epoch,
+                app_id: *app_id,
+                topic: topic.to_string(),
+                members,
+            })
+            .collect();
+        let bound = |session: &&Session| {
+            ConnId::from_raw(session.conn).gateway() == gateway && session.phase != Phase::Opening
+        };
+        let route = |session: &Session| Route {
+            conn: session.conn,
+            app_id: session.device.app_id,
+            user: session.device.user.to_string(),
+            device: session.device.device.to_string(),
+            gateway,
+            gateway_epoch: epoch,
+            version: session.version,
+            since_ms: session.since_ms,
+        };
+        let routes = self.sessions.iter().filter(bound).map(route).collect();
+        self.leases.push_back(LeaseAsk::Attach { link: key, lease, routes, memberships });
+    }
+
+    fn lease(&mut self, key: LinkKey) -> GatewayLease {
+        let lease_ms = self.limits.lease_ms as i64;
+        let link = self.link(key);
+        GatewayLease {
+            gateway: link.gateway,
+            epoch: link.epoch,
+            client_addr: link.client_addr.clone(),
+            lease_ms,
+            load: Some(link.load),
+        }
+    }
+
+    pub(super) fn on_lease_attached(&mut self, key: LinkKey, result: Result<()>) {
+        let renew_at_ms = self.now.mono_ms + self.limits.renew_ms;
+        let Some(link) = self.links.get_mut(&key) else { return };
+        link.leasing = false;
+        link.renew_at_ms = renew_at_ms;
+        if result.is_err() {
+            self.count(Count::LinksClosed, 1);
+            self.on_link_down(key, false);
+            return self.closing.push(key);
+        }
+        link.leased = true;
+        self.logins.extend(std::mem::take(&mut link.early));
+    }
+
+    /// The table of apps is another, or a gateway may have an old one.
+    pub fn on_apps(&mut self, apps: &[App]) {
+        for link in self.links.values_mut() {
+            link.push(command::Kind::Apps(Apps { apps: apps.to_vec() }), None);
+        }
+    }
+
+    pub(super) fn renew_leases(&mut self) {
+        let now_ms = self.now.mono_ms;
+        let due = |link: &Link| link.leased && !link.leasing && now_ms >= link.renew_at_ms;
+        let keys: Vec<LinkKey> =
+            self.links.iter().filter(|(_, link)| due(link)).map(|(&key, _)| key).collect();
+        for key in keys {
+            let lease = self.lease(key);
+            self.link(key).leasing = true;
+            self.leases.push_back(LeaseAsk::Renew { link: key, lease });
+        }
+    }
+
+    pub(super) fn on_lease_renewed(&mut self, key: LinkKey, held: bool) {
+        let renew_at_ms = self.now.mono_ms + self.limits.renew_ms;
+        let Some(link) = self.links.get_mut(&key) else { return };
+        link.leasing = false;
+        link.renew_at_ms = renew_at_ms;
+        if !held {
+            self.attach_lease(key);
+        }
+    }
+
+    pub(super) fn on_membership(&mut self, key: LinkKey, membership: Membership) {
+        let Membership { revision, app_id, topic, members } = membership;
+        let link = self.link(key);
+        let name = (app_id, Arc::from(topic.as_str()));
+        match members {
+            0 => link.members.remove(&name),
+            _ => link.members.insert(name, members),
+        };
+        let (gateway, epoch) = (link.gateway, link.epoch);
+        let membership = GatewayMembership { gateway, epoch, app_id, topic, members };
+        self.announcements.push(Announcement { link: key, membership, revision });
+    }
+
+    /// Memberships of gateways whose lease is registered; the others wait for that.
+    pub(super) fn take_announcements(&mut self) -> Option<Work> {
+        let links = &self.links;
+        let ready = |announcement: &mut Announcement| {
+            links.get(&announcement.link).is_none_or(|link| link.leased)
+        };
+        let mut due: Vec<Announcement> = self.announcements.extract_if(.., ready).collect();
+        due.retain(|announcement| links.contains_key(&announcement.link));
+        (!due.is_empty()).then_some(Work::Announce(due))
+    }
+
+    pub(super) fn on_announced(&mut self, announced: Vec<Announcement>) {
+        for Announcement { link, revision, .. } in announced {
+            if let Some(link) = self.links.get_mut(&link) {
+                link.push(command::Kind::MembershipAck(MembershipAck { revision }), None);
+            }
+        }
+    }
+}

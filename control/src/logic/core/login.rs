@@ -1,0 +1,206 @@
+//! Logins: bound first, then asked about, then admitted and replayed to.
+
+use super::cursor::furthest;
+use super::replay::{Replay, Walk};
+use super::session::resume;
+use super::*;
+use gpusher_proto::data::{Channel, ConnKey, Head, Route};
+use gpusher_proto::gateway::{Admit, ChannelKind, Kick};
+
+/// Codes of proto/WIRE.md section 4 that logic gives.
+pub(super) mod code {
+    pub(crate) const DONE: u32 = 0;
+    pub(crate) const TOO_LARGE: u32 = 3;
+    pub(crate) const KICKED: u32 = 200;
+    pub(crate) const REPLACED: u32 = 201;
+    pub(crate) const KICK_LOOP: u32 = 202;
+    pub(crate) const OVERLOADED: u32 = 401;
+    pub(crate) const NOT_AVAILABLE: u32 = 403;
+    pub(crate) const NO_SUCH_TARGET: u32 = 404;
+}
+
+/// Do not come back.
+const ADVICE_STAY_AWAY: u32 = 2;
+/// When a refused login may try again: spread over a second by the connection's number.
+const RETRY_MS: u32 = 2_000;
+
+impl Core {
+    pub(super) fn on_opened(&mut self, key: LinkKey, opened: Opened) {
+        self.count(Count::Logins, 1);
+        let device = Device::new(opened.app_id, &opened.user, &opened.device);
+        if !opened.again && self.logins.len() >= self.limits.logins_waiting {
+            self.count(Count::LoginsOverloaded, 1);
+            return self.refuse(opened.conn, code::OVERLOADED, "too many logins");
+        }
+        let looping = self.kick_loops.is_loop(self.now.mono_ms, &device);
+        if !opened.again && !device.device.is_empty() && looping {
+            self.count(Count::KickLoops, 1);
+            return self.refuse(opened.conn, code::KICK_LOOP, "this device keeps replacing itself");
+        }
+        self.remove_session(opened.conn);
+        self.sessions.insert(Session::new(&opened));
+        let link = self.link(key);
+        *link.sessions.entry(opened.app_id).or_default() += 1;
+        match link.leased {
+            true => self.logins.push_back(opened),
+            false => link.early.push(opened),
+        }
+    }
+
+    fn refuse(&mut self, conn: u64, code: u32, text: &str) {
+        let spread_ms = (conn >> 20) as u32 % 1_000;
+        let delay_ms = match code {
+            code::KICK_LOOP => self.limits.kick_loop_delay_ms,
+            _ => RETRY_MS + spread_ms,
+        };
+        let text = text.to_owned();
+        let admit = Admit { conn, code, text, delay_ms, ..Admit::default() };
+        self.command(conn, command::Kind::Admit(admit));
+    }
+
+    pub(super) fn take_logins(&mut self) -> Option<Work> {
+        let mut asks = Vec::new();
+        while asks.len() < self.limits.login_batch {
+            let Some(opened) = self.logins.pop_front() else { break };
+            match self.sessions.get(opened.conn) {
+                Some(session) if session.closed => {
+                    self.remove_session(opened.conn);
+                }
+                Some(_) => asks.extend(self.login_ask(opened)),
+                None => {}
+            }
+        }
+        (!asks.is_empty()).then_some(Work::Login(asks))
+    }
+
+    fn login_ask(&self, opened: Opened) -> Option<LoginAsk> {
+        let gateway = ConnId::from_raw(opened.conn).gateway();
+        let link = self.links.get(self.gateways.get(&gateway)?)?;
+        let route = Route {
+            conn: opened.conn,
+            app_id: opened.app_id,
+            user: opened.user.clone(),
+            device: opened.device.clone(),
+            gateway,
+            gateway_epoch: link.epoch,
+            version: opened.version,
+            since_ms: opened.at_ms,
+        };
+        Some(LoginAsk { opened, route })
+    }
+
+    pub(super) fn on_login(&mut self, answer: LoginAnswer) {
+        let LoginAnswer { opened, replaced, cursors, mut heads } = answer;
+        let conn = opened.conn;
+        self.replace(&opened, &replaced);
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        if session.phase != Phase::Opening {
+            return;
+        }
+        if session.closed {
+            self.unbind_session(conn);
+            self.remove_session(conn);
+            return;
+        }
+        let device = session.device.clone();
+        // Sent after the heads were read and before this connection is a member: it is only in the log.
+        for (channel, head) in heads.iter_mut().enumerate() {
+            let tail = consume::tail_key(channel, opened.app_id);
+            let tail = tail.and_then(|key| self.tails.get(&key)).map_or(0, |tail| tail.last);
+            head.last = head.last.max(tail);
+        }
+        let cursors = furthest(cursors, &self.cursors.pending(&device));
+        let (from, resumed) = match opened.again {
+            true => (furthest(cursors, &session.acked), Vec::new()),
+            false => resume(&opened, self.store_epoch, &cursors, &heads),
+        };
+        session.acked = from;
+        session.handed = from;
+        for channel in 0..3 {
+            // A position that the client named is an acknowledgement.
+            if from[channel] > cursors[channel] {
+                self.cursors.advance(&device, channel, from[channel]);
+            }
+        }
+        if !opened.again {
+            let epoch = self.store_epoch;
+            let admit = Admit { conn, epoch, resumed, ..Admit::default() };
+            self.command(conn, command::Kind::Admit(admit));
+        }
+        self.replay_login(&opened, &from, &heads);
+    }
+
+    fn replay_login(&mut self, opened: &Opened, from: &Positions, heads: &[Head; 3]) {
+        let channels = channels_of(opened.app_id, &opened.user);
+        let walks = channels
+            .into_iter()
+            .enumerate()
+            .map(|(index, channel)| Walk::new(channel, from[index], heads[index].last))
+            .collect();
+        let mut replay = Replay::of(walks);
+        if let Some(session) = self.sessions.get_mut(opened.conn) {
+            replay.requests = session.early_requests.drain(..).collect();
+        }
+        // A login holds from the start; a session announced again may or may not.
+        self.start_replay(opened.conn, replay, !opened.again);
+    }
+
+    /// Neither the routes nor the store answered: a new login may come again later, an old session stays in line.
+    pub(super) fn on_login_failed(&mut self, ask: LoginAsk) {
+        let conn = ask.opened.conn;
+        if ask.opened.again {
+            return self.logins.push_back(ask.opened);
+        }
+        if self.sessions.get(conn).is_some_and(|session| session.phase == Phase::Opening) {
+            self.count(Count::LoginsUnavailable, 1);
+            self.unbind_session(conn);
+            self.remove_session(conn);
+            self.refuse(conn, code::NOT_AVAILABLE, "the service is not available");
+        }
+    }
+
+    /// Of several connections of one device the latest login stays.
+    fn replace(&mut self, opened: &Opened, replaced: &[Route]) {
+        for route in replaced.iter().filter(|route| route.conn != opened.conn) {
+            let newer = (route.since_ms, route.conn) > (opened.at_ms, opened.conn);
+            let loser = if newer { opened.conn } else { route.conn };
+            self.count(Count::Replaced, 1);
+            let device = Device::new(opened.app_id, &opened.user, &opened.device);
+            self.kick_loops.replaced(self.now.mono_ms, &device);
+            let kick = Kick {
+                conn: loser,
+                reason: code::REPLACED,
+                advice: ADVICE_STAY_AWAY,
+                delay_ms: 0,
+                text: "another connection of this device has logged in".to_owned(),
+            };
+            self.command(loser, command::Kind::Kick(kick));
+        }
+    }
+
+    pub(super) fn unbind_session(&mut self, conn: u64) {
+        let gateway = ConnId::from_raw(conn).gateway();
+        let link = self.gateways.get(&gateway).and_then(|key| self.links.get(key));
+        let (Some(link), Some(session)) = (link, self.sessions.get(conn)) else { return };
+        self.unbinds.push(ConnKey {
+            conn,
+            app_id: session.device.app_id,
+            user: session.device.user.to_string(),
+            gateway_epoch: link.epoch,
+        });
+    }
+}
+
+/// The three channels with cursors, in the order of their kinds.
+pub fn channels_of(app_id: u32, user: &str) -> [Channel; 3] {
+    let channel = |kind: ChannelKind, app_id, name: &str| Channel {
+        kind: kind as i32,
+        app_id,
+        name: name.to_owned(),
+    };
+    [
+        channel(ChannelKind::Own, app_id, user),
+        channel(ChannelKind::App, app_id, ""),
+        channel(ChannelKind::Everyone, 0, ""),
+    ]
+}

@@ -1,0 +1,361 @@
+//! Replays in motion: places, pages, outcomes, spills, ends.
+
+use super::plan;
+use super::replay::{Replay, Step, Walk};
+use super::*;
+use crate::error::Result;
+use gpusher_proto::data::{Channel, ReadPage};
+use gpusher_proto::gateway::{
+    Answer, ChannelKind, Connections, Delivery, Drained, Outcome, Position, SyncDone, SyncRequest,
+    SyncStart, delivery,
+};
+use link::Part;
+
+/// Pages asked for in one work of the read lane.
+const READ_BATCH: usize = 16;
+
+impl Core {
+    /// Begins a session's replay. `holds`: the gateway holds its messages already.
+    pub(super) fn start_replay(&mut self, conn: u64, mut replay: Replay, holds: bool) {
+        for walk in &mut replay.walks {
+            walk.ended |= self.quiet.covers(&walk.channel, walk.after, walk.head);
+        }
+        let nothing = replay.walks.iter().all(|walk| walk.ended);
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        session.replay = Some(Box::new(replay));
+        if nothing {
+            self.count(Count::ReplaysSkipped, 1);
+            return self.finish_replay(conn);
+        }
+        if !holds {
+            self.command(conn, command::Kind::SyncStart(SyncStart { conn }));
+        }
+        self.queue_replay(conn);
+    }
+
+    fn queue_replay(&mut self, conn: u64) {
+        self.set_phase(conn, Phase::Queued);
+        self.replay_queue.push_back(conn);
+    }
+
+    /// Changes a session's phase and keeps count of the places taken.
+    pub(super) fn set_phase(&mut self, conn: u64, phase: Phase) {
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        let takes_place = |phase| matches!(phase, Phase::Reading | Phase::Sent);
+        self.replaying -= usize::from(takes_place(session.phase));
+        self.replaying += usize::from(takes_place(phase));
+        session.phase = phase;
+    }
+
+    pub(super) fn take_reads(&mut self) -> Option<Work> {
+        while self.replaying < self.limits.replays {
+            let Some(conn) = self.replay_queue.pop_front() else { break };
+            if self.sessions.get(conn).is_some_and(|session| session.phase == Phase::Queued) {
+                self.advance_replay(conn);
+            }
+        }
+        let mut asks: Vec<ReadAsk> = Vec::new();
+        while asks.len() < READ_BATCH {
+            let Some(conn) = self.reads.pop_front() else { break };
+            let session = self.sessions.get(conn).filter(|it| it.phase == Phase::Reading);
+            let Some(replay) = session.and_then(|session| session.replay.as_ref()) else {
+                continue;
+            };
+            let Step::Read(request) = self.step(replay) else { continue };
+            match asks.iter_mut().find(|ask| ask.request == request) {
+                Some(ask) => ask.conns.push(conn),
+                None => asks.push(ReadAsk { request, conns: vec![conn] }),
+            }
+        }
+        (!asks.is_empty()).then_some(Work::Read(asks))
+    }
+
+    fn step(&self, replay: &Replay) -> Step {
+        let (messages, bytes) = (self.limits.page_messages, self.limits.page_bytes);
+        replay.step(self.now.unix_ms, messages, bytes)
+    }
+
+    /// Takes a replay to where it has to wait again.
+    fn advance_replay(&mut self, conn: u64) {
+        let Some(replay) = self.sessions.get(conn).and_then(|session| session.replay.as_ref())
+        else {
+            return;
+        };
+        let waiting = replay.waiting;
+        match self.step(replay) {
+            Step::Read(_) => {
+                self.set_phase(conn, Phase::Reading);
+                self.reads.push_back(conn);
+            }
+            Step::Wait if waiting && replay.open == 0 => self.set_phase(conn, Phase::Draining),
+            Step::Wait => self.set_phase(conn, Phase::Sent),
+            Step::Finish => self.finish_replay(conn),
+        }
+    }
+
+    pub(super) fn on_page(&mut self, ask: ReadAsk, page: Result<ReadPage>) {
+        let reading = |core: &Self, conn| {
+            core.sessions.get(conn).is_some_and(|session| session.phase == Phase::Reading)
+        };
+        let Ok(page) = page else {
+            for conn in ask.conns {
+                if reading(self, conn) {
+                    self.queue_replay(conn);
+                }
+            }
+            return;
+        };
+        for conn in ask.conns.iter().copied() {
+            if reading(self, conn) {
+                self.send_page(conn, &ask, &page);
+            }
+        }
+    }
+
+    fn send_page(&mut self, conn: u64, ask: &ReadAsk, page: &ReadPage) {
+        let gateway = ConnId::from_raw(conn).gateway();
+        let (Some(&key), Some(session)) =
+            (self.gateways.get(&gateway), self.sessions.get_mut(conn))
+        else {
+            return;
+        };
+        let now_ms = self.now.unix_ms;
+        let kind = ask.request.channel.as_ref().map_or(0, |channel| channel.kind);
+        let kind = ChannelKind::try_from(kind).unwrap_or(ChannelKind::Topic);
+        let due: Vec<_> = page
+            .messages
+            .iter()
+            .filter_map(|logged| Some((logged.seq, logged.push.as_ref()?)))
+            .filter(|(_, push)| !self.withdrawn.contains(push.id))
+            .filter(|(_, push)| !plan::is_expired(push, now_ms))
+            .collect();
+        let Some(replay) = session.replay.as_mut() else { return };
+        if !replay.on_page(&ask.request, page, due.len() as u32) {
+            // A spill moved the log back while the page was on its way.
+            return self.advance_replay(conn);
+        }
+        let redelivery = replay.redelivery;
+        if let (Some(channel), true) = (&ask.request.channel, page.messages.is_empty()) {
+            let head = replay.walks.iter().find(|walk| walk.channel == *channel);
+            let head = head.map_or(0, |walk| walk.head);
+            self.quiet.learn(channel, ask.request.after, head);
+        }
+        if kind == ChannelKind::Own {
+            due.iter().for_each(|&(seq, push)| session.hand_own(seq, push.id));
+        }
+        self.count(Count::Replayed, due.len() as u64);
+        for (seq, push) in due {
+            self.statuses.add(push.id, |row| match redelivery {
+                true => row.redelivered += 1,
+                false => row.replayed += 1,
+            });
+            let job = self.new_job();
+            self.count(Count::Deliveries, 1);
+            let delivery = Delivery {
+                job,
+                message: Some(gpusher_proto::gateway::Message {
+                    kept: true,
+                    ..plan::message(push, kind, seq)
+                }),
+                audience: Some(delivery::Audience::Connections(Connections { ids: vec![conn] })),
+                replay: true,
+            };
+            let link = self.link(key);
+            link.parts.insert(job, Part::Replay { conn, message: push.id });
+            link.push(command::Kind::Delivery(delivery), None);
+        }
+        self.advance_replay(conn);
+    }
+
+    pub(super) fn on_replay_outcome(&mut self, conn: u64, message: u64, outcome: &Outcome) {
+        self.add_outcome(message, outcome);
+        if outcome.absent.contains(&conn) {
+            return self.set_phase(conn, Phase::Gone);
+        }
+        let taken = outcome.overflowed == 0 && !outcome.waiting.contains(&conn);
+        self.on_page_outcome(conn, taken);
+    }
+
+    /// One delivery of a session's page is finished, or was withdrawn.
+    pub(super) fn on_page_outcome(&mut self, conn: u64, taken: bool) {
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        let Some(replay) = session.replay.as_mut() else { return };
+        let through = replay.on_outcome(taken);
+        self.on_page_through(conn, through);
+        if self.sessions.get(conn).is_some_and(|session| session.phase == Phase::Sent) {
+            self.advance_replay(conn);
+        }
+    }
+
+    /// The socket has a whole page: that is what version 0 can say of receiving.
+    fn on_page_through(&mut self, conn: u64, through: Option<(usize, u64)>) {
+        let version = self.sessions.get(conn).map_or(1, |session| session.version);
+        if let (Some((channel, seq)), 0) = (through, version) {
+            self.take_as_read(conn, channel, seq);
+        }
+    }
+
+    fn finish_replay(&mut self, conn: u64) {
+        if self.preparing_kept {
+            self.set_phase(conn, Phase::Finishing);
+            self.finishing.push(conn);
+        } else {
+            self.set_phase(conn, Phase::Finishing);
+            self.end_replay(conn);
+        }
+    }
+
+    /// Tells the end of a replay, with the positions reached.
+    pub(super) fn end_replay(&mut self, conn: u64) {
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        if session.phase != Phase::Finishing {
+            return;
+        }
+        let Some(replay) = session.replay.take() else { return };
+        let mut positions = Vec::new();
+        for walk in &replay.walks {
+            let Some(channel) = walk.index() else { continue };
+            let seq = walk.position();
+            positions.push(Position { channel: channel as i32, seq });
+            session.handed[channel] = session.handed[channel].max(seq);
+            // Nothing was due between the cursor and here: no need to look again. It is not worth a write.
+            let untouched = walk.replayed == 0 && walk.start <= session.acked[channel];
+            if untouched || session.version == 0 {
+                session.acked[channel] = session.acked[channel].max(seq);
+            }
+        }
+        let joins = std::mem::take(&mut session.joins);
+        self.set_phase(conn, Phase::Live);
+        let mut requests = replay.requests.iter().copied().map(Some).collect::<Vec<_>>();
+        if requests.is_empty() {
+            requests.push(None);
+        }
+        for request in requests {
+            let positions = positions.clone();
+            self.command(conn, command::Kind::SyncDone(SyncDone { conn, positions, request }));
+        }
+        for walk in &replay.walks {
+            self.answer_walk(conn, walk);
+        }
+        if !joins.is_empty() {
+            self.start_replay(conn, Replay::of(joins), false);
+        }
+    }
+
+    fn answer_walk(&mut self, conn: u64, walk: &Walk) {
+        if let Some(request) = walk.join {
+            let answer = Answer { conn, request, code: 0, value: walk.position() };
+            self.command(conn, command::Kind::Answer(answer));
+        }
+    }
+
+    /// A connection whose outbox had overflowed or was full has drained.
+    pub(super) fn on_drained(&mut self, drained: Drained) {
+        let conn = drained.conn;
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        let spilled: Vec<(Channel, u64)> = spilled_logs(&session.device, &drained.spilled_from);
+        let own_spilled =
+            spilled.iter().any(|(channel, _)| channel.kind == ChannelKind::Own as i32);
+        let reported_own = session.reported_own;
+        let (version, phase) = (session.version, session.phase);
+        if !drained.spilled_from.is_empty() {
+            self.count(Count::Spills, 1);
+        }
+        if version == 0 && phase == Phase::Live && !own_spilled {
+            self.take_as_read(conn, ChannelKind::Own as usize, reported_own);
+        }
+        match phase {
+            // The replay of a login begins at its cursors in any case.
+            Phase::Opening | Phase::Gone => {}
+            Phase::Live if drained.spilled_from.is_empty() => {}
+            Phase::Live => {
+                let mut replay = Replay::default();
+                spilled.into_iter().for_each(|(log, from)| replay.respill(log, from, from));
+                self.start_replay(conn, replay, true);
+            }
+            Phase::Queued | Phase::Reading | Phase::Sent | Phase::Draining | Phase::Finishing => {
+                self.on_drained_in_replay(conn, spilled);
+            }
+        }
+    }
+
+    fn on_drained_in_replay(&mut self, conn: u64, spilled: Vec<(Channel, u64)>) {
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        let phase = session.phase;
+        let Some(replay) = session.replay.as_mut() else { return };
+        let back = !spilled.is_empty();
+        spilled.into_iter().for_each(|(log, from)| replay.respill(log, from, from));
+        let through = replay.on_drained();
+        self.on_page_through(conn, through);
+        match phase {
+            Phase::Draining => self.queue_replay(conn),
+            Phase::Finishing if back => {
+                self.finishing.retain(|&finishing| finishing != conn);
+                self.queue_replay(conn);
+            }
+            _ => {}
+        }
+    }
+
+    /// The client asks for what is due: version 1 for what it has not acknowledged, version 0 for what its socket did not take.
+    pub(super) fn on_sync_request(&mut self, asked: SyncRequest) {
+        let conn = asked.conn;
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        match (session.phase, session.replay.as_mut()) {
+            (Phase::Opening, _) => session.early_requests.extend(asked.request),
+            (Phase::Gone, _) => {}
+            (_, Some(replay)) => replay.requests.extend(asked.request),
+            (_, None) => {
+                let mut replay = self.resend_from(conn, session_from);
+                replay.requests.extend(asked.request);
+                self.start_replay(conn, replay, false);
+            }
+        }
+    }
+
+    /// A replay of a live session's three channels, up to what was handed out since.
+    pub(super) fn resend_from(
+        &self,
+        conn: u64,
+        from: impl Fn(&Session, &Positions) -> Positions,
+    ) -> Replay {
+        let Some(session) = self.sessions.get(conn) else { return Replay::default() };
+        let handed = self.handed(session);
+        let from = from(session, &handed);
+        let channels = login::channels_of(session.device.app_id, &session.device.user);
+        let walks = channels.into_iter().enumerate().map(|(index, channel)| {
+            let mut walk = Walk::new(channel, from[index], handed[index]);
+            // Other logics may have appended: the log is asked even where this one knows of nothing.
+            walk.ended = false;
+            walk
+        });
+        Replay::of(walks.collect())
+    }
+
+    /// What a live session was handed, with what went to its whole app or everyone.
+    pub(super) fn handed(&self, session: &Session) -> Positions {
+        std::array::from_fn(|channel| {
+            let tail = consume::tail_key(channel, session.device.app_id);
+            let tail = tail.and_then(|key| self.tails.get(&key)).map_or(0, |tail| tail.last);
+            session.handed[channel].max(tail)
+        })
+    }
+}
+
+/// Where a sync that a client asks for begins.
+fn session_from(session: &Session, handed: &Positions) -> Positions {
+    match session.version {
+        0 => [session.acked[0], handed[1], handed[2]],
+        _ => session.acked,
+    }
+}
+
+/// The logs to walk again. A topic's position is the client's own: it joins again with `since` if it wants.
+fn spilled_logs(device: &Device, spilled: &[Position]) -> Vec<(Channel, u64)> {
+    let channels = login::channels_of(device.app_id, &device.user);
+    let log = |position: &Position| {
+        let channel = channels.get(usize::try_from(position.channel).ok()?)?;
+        Some((channel.clone(), position.seq))
+    };
+    spilled.iter().filter_map(log).collect()
+}

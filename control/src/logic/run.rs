@@ -1,0 +1,342 @@
+//! An instance of logic: the task that owns the core, and the handle to it.
+
+use super::apps::{read_apps, watch_apps};
+use super::connect::keep_connected;
+use super::consume::consume;
+use super::core::work::{Done, Lane};
+use super::core::{Core, LinkKey, Now};
+use super::counters::Counters;
+use super::data::Data;
+use super::limits::Limits;
+use super::link::{End, Socket, Up, drive};
+use super::{http, perform};
+use crate::error::{Code, Error, Result};
+use crate::message_id::MessageIds;
+use futures_util::StreamExt;
+use gpusher_proto::data::Record;
+use gpusher_proto::gateway::{App, Attach, Batch, FromGateway, Report, ToGateway, to_gateway};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+/// Reports on their way from all links.
+const INPUTS: usize = 256;
+/// Inputs taken before commands go out.
+const INPUTS_PER_TURN: usize = 64;
+const TICK: Duration = Duration::from_millis(50);
+/// At the end, what is known is written; this long at most.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Who this instance is among those that share the work.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// Its name.
+    pub name: String,
+    /// Names of all, this one among them.
+    pub peers: Vec<String>,
+}
+
+/// Where the time comes from: the system's clocks, or a test's.
+pub type Clock = Arc<dyn Fn() -> Now + Send + Sync>;
+
+/// What streams and tasks tell the core.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// A gateway said hello.
+    Up(Up),
+    /// It reports.
+    Report(LinkKey, Report),
+    /// It gives credit.
+    Credit(LinkKey, u32),
+    /// Its stream ended.
+    Down(LinkKey, End),
+}
+
+/// A running instance. Stop the gateways first: what their last reports say is then written, too.
+pub struct Logic {
+    socket: Socket,
+    identity: Identity,
+    epoch: u64,
+    next_link: Arc<AtomicU64>,
+    expected: Arc<AtomicUsize>,
+    apps: watch::Receiver<Vec<App>>,
+    refresh: watch::Sender<()>,
+    counters: Arc<Counters>,
+    run: JoinHandle<()>,
+    consumer: JoinHandle<()>,
+}
+
+impl Logic {
+    /// Starts an instance; waits for the store to answer. `clock`: the system's, unless given.
+    pub async fn start(
+        data: Data,
+        limits: Limits,
+        identity: Identity,
+        ids: Arc<MessageIds>,
+        clock: Option<Clock>,
+    ) -> Self {
+        let clock = clock.unwrap_or_else(system_clock);
+        let epoch = data.persist("epoch", || data.store.epoch()).await;
+        let (apps_sender, apps) = watch::channel(read_apps(&data).await);
+        let (refresh, refreshed) = watch::channel(());
+        tokio::spawn(watch_apps(data.clone(), apps_sender, refreshed));
+        let (inputs, received) = mpsc::channel(INPUTS);
+        let (records_sender, records) = mpsc::channel(1);
+        let (commits, committed) = watch::channel(None);
+        let batch_records = limits.batch_records;
+        let consumer =
+            tokio::spawn(consume(data.clone(), batch_records, records_sender, committed));
+        let socket = Socket { inputs, stop: CancellationToken::new() };
+        let expected = Arc::new(AtomicUsize::new(0));
+        let alone = identity.peers.len() <= 1;
+        let counters = data.counters.clone();
+        let start_wait = Duration::from_millis(limits.start_wait_ms);
+        let runner = Runner {
+            core: Core::new(limits, counters.clone(), ids, epoch, alone),
+            data,
+            clock: clock.clone(),
+            inputs: received,
+            records,
+            commits,
+            apps: apps.clone(),
+            links: FxHashMap::default(),
+            works: JoinSet::new(),
+            stop: socket.stop.clone(),
+            expected: expected.clone(),
+            read_from: Instant::now() + start_wait,
+            reading: false,
+        };
+        Self {
+            socket,
+            identity,
+            epoch: clock().unix_ms as u64,
+            next_link: Arc::new(AtomicU64::new(1)),
+            expected,
+            apps,
+            refresh,
+            counters,
+            run: tokio::spawn(runner.run()),
+            consumer,
+        }
+    }
+
+    /// Attaches a gateway in this process by its ends of the link.
+    pub fn attach_channels(
+        &self,
+        to: mpsc::Sender<ToGateway>,
+        from: mpsc::Receiver<FromGateway>,
+    ) -> JoinHandle<()> {
+        self.expected.fetch_add(1, Relaxed);
+        let (socket, mut attach) = (self.socket.clone(), self.attach_maker());
+        tokio::spawn(async move {
+            let (key, attach) = attach();
+            if to.send(attach).await.is_ok() {
+                drive(&socket, key, to, ReceiverStream::new(from).map(Ok)).await;
+            }
+        })
+    }
+
+    /// Keeps a stream to a gateway in another process, at host:port; `token` goes along as `authorization: Bearer`.
+    pub fn connect_gateway(&self, address: String, token: Option<&str>) -> Result<JoinHandle<()>> {
+        let bearer = token.map(|token| format!("Bearer {token}").parse());
+        let bearer = bearer.transpose().map_err(|_| {
+            Error::new(Code::Invalid, "the link's token has characters that a header cannot carry")
+        })?;
+        self.expected.fetch_add(1, Relaxed);
+        let attach = self.attach_maker();
+        Ok(tokio::spawn(keep_connected(self.socket.clone(), address, bearer, attach)))
+    }
+
+    fn attach_maker(&self) -> impl FnMut() -> (LinkKey, ToGateway) + Send + use<> {
+        let (apps, next) = (self.apps.clone(), self.next_link.clone());
+        let (identity, epoch) = (self.identity.clone(), self.epoch);
+        move || {
+            let attach = Attach {
+                logic: identity.name.clone(),
+                epoch,
+                peers: identity.peers.clone(),
+                apps: apps.borrow().clone(),
+            };
+            let key = LinkKey(next.fetch_add(1, Relaxed));
+            (key, ToGateway { kind: Some(to_gateway::Kind::Attach(attach)) })
+        }
+    }
+
+    /// Reads the table of apps at once, because it has changed.
+    pub fn refresh_apps(&self) {
+        self.refresh.send_replace(());
+    }
+
+    /// The numbers of this instance.
+    pub fn counters(&self) -> Arc<Counters> {
+        self.counters.clone()
+    }
+
+    /// What port 7772 offers.
+    pub fn router(&self) -> axum::Router {
+        http::router(self.counters.clone())
+    }
+
+    /// Ends the instance: no more records are taken, what is known is written and committed.
+    pub async fn stop(self) {
+        self.socket.stop.cancel();
+        for task in [self.run, self.consumer] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "logic did not end well");
+            }
+        }
+    }
+}
+
+/// The system's clocks.
+fn system_clock() -> Clock {
+    let begin = Instant::now();
+    Arc::new(move || {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { mono_ms: begin.elapsed().as_millis() as u64, unix_ms: unix.as_millis() as i64 }
+    })
+}
+
+/// A link as the runner sees it.
+struct Outlet {
+    batches: mpsc::UnboundedSender<Batch>,
+    cut: CancellationToken,
+}
+
+struct Runner {
+    core: Core,
+    data: Data,
+    clock: Clock,
+    inputs: mpsc::Receiver<Input>,
+    records: mpsc::Receiver<Vec<Record>>,
+    commits: watch::Sender<Option<u64>>,
+    apps: watch::Receiver<Vec<App>>,
+    links: FxHashMap<LinkKey, Outlet>,
+    works: JoinSet<Done>,
+    stop: CancellationToken,
+    expected: Arc<AtomicUsize>,
+    read_from: Instant,
+    reading: bool,
+}
+
+impl Runner {
+    async fn run(mut self) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let room = self.may_read() && self.core.has_room();
+            tokio::select! {
+                Some(input) = self.inputs.recv() => self.on_inputs(input),
+                Some(done) = self.works.join_next() => self.on_done(done),
+                Some(records) = self.records.recv(), if room => {
+                    self.core.set_time((self.clock)());
+                    self.core.on_records(records);
+                }
+                Ok(()) = self.apps.changed() => {
+                    let apps = self.apps.borrow_and_update().clone();
+                    self.core.on_apps(&apps);
+                }
+                _ = tick.tick() => {
+                    self.core.set_time((self.clock)());
+                    self.core.on_tick();
+                }
+                () = self.stop.cancelled() => break,
+            }
+            self.pump();
+        }
+        if tokio::time::timeout(FLUSH_TIMEOUT, self.flush()).await.is_err() {
+            tracing::warn!("not everything was written at the end; cursors are behind");
+        }
+    }
+
+    /// At start, live messages would miss gateways that are not linked yet.
+    fn may_read(&mut self) -> bool {
+        let expected = self.expected.load(Relaxed);
+        let complete = expected > 0 && self.core.links_announced() >= expected;
+        self.reading |= complete || Instant::now() >= self.read_from;
+        self.reading
+    }
+
+    fn on_inputs(&mut self, first: Input) {
+        self.core.set_time((self.clock)());
+        self.on_input(first);
+        for _ in 1..INPUTS_PER_TURN {
+            let Ok(input) = self.inputs.try_recv() else { break };
+            self.on_input(input);
+        }
+    }
+
+    fn on_input(&mut self, input: Input) {
+        match input {
+            Input::Up(up) => {
+                self.links.insert(up.key, Outlet { batches: up.batches, cut: up.cut });
+                self.core.on_link_up(up.key, &up.hello);
+                let apps = self.apps.borrow().clone();
+                self.core.on_apps(&apps);
+            }
+            Input::Report(key, report) => self.core.on_report(key, report),
+            Input::Credit(key, commands) => self.core.on_credit(key, commands),
+            Input::Down(key, end) => {
+                self.links.remove(&key);
+                self.core.on_link_down(key, end == End::Closed);
+            }
+        }
+    }
+
+    fn on_done(&mut self, done: std::result::Result<Done, tokio::task::JoinError>) {
+        self.core.set_time((self.clock)());
+        match done {
+            Ok(done) => self.core.on_done(done),
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+    }
+
+    /// Lets out what the core has to say.
+    fn pump(&mut self) {
+        for lane in Lane::ALL {
+            while let Some(work) = self.core.take_work(lane) {
+                self.works.spawn(perform::perform(self.data.clone(), work));
+            }
+        }
+        for key in self.core.link_keys() {
+            while let Some(batch) = self.core.take_batch(key) {
+                if let Some(link) = self.links.get(&key) {
+                    let _ = link.batches.send(batch);
+                }
+            }
+        }
+        for key in self.core.take_closing() {
+            if let Some(link) = self.links.remove(&key) {
+                link.cut.cancel();
+            }
+        }
+        if let Some(offset) = self.core.take_commit() {
+            self.commits.send_replace(Some(offset));
+        }
+    }
+
+    async fn flush(&mut self) {
+        self.records.close();
+        while let Ok(input) = self.inputs.try_recv() {
+            self.on_input(input);
+        }
+        loop {
+            self.core.flush();
+            self.pump();
+            if self.core.is_flushed() {
+                return;
+            }
+            match self.works.join_next().await {
+                Some(done) => self.on_done(done),
+                None => return,
+            }
+        }
+    }
+}
