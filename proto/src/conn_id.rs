@@ -38,7 +38,7 @@ impl ConnId {
     }
 
     /// Reads the id from its number; every number is an id.
-    pub fn from_raw(raw: u64) -> Self {
+    pub const fn from_raw(raw: u64) -> Self {
         Self(raw)
     }
 

@@ -1,0 +1,36 @@
+//! A million random and damaged lives of a session: none panics, and none holds more than its limits allow.
+
+use gpusher_proto::wire::fuzz::Random;
+use gpusher_session::fuzz::life;
+use std::fs;
+use std::path::Path;
+
+const LIVES: usize = 500_000;
+
+#[test]
+fn of_random_bytes() {
+    let mut random = Random::seeded();
+    let mut input = Vec::new();
+    for _ in 0..LIVES {
+        random.fill(&mut input, 48);
+        life(&input);
+    }
+}
+
+#[test]
+fn of_damaged_conversations() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/life");
+    let seeds: Vec<Vec<u8>> = fs::read_dir(corpus)
+        .expect("the corpus is there")
+        .map(|entry| fs::read(entry.expect("readable").path()).expect("readable"))
+        .collect();
+    assert!(seeds.len() > 3);
+    let mut random = Random::seeded();
+    let mut input = Vec::new();
+    for _ in 0..LIVES {
+        input.clear();
+        input.extend_from_slice(&seeds[random.below(seeds.len())]);
+        random.damage(&mut input);
+        life(&input);
+    }
+}
