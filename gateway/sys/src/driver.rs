@@ -114,7 +114,7 @@ pub trait Driver {
     fn close(&mut self, slot: u32);
 
     /// Hands everything asked for to the kernel, waits up to `timeout` for the first event (zero: does not wait), and reports
-    /// all events there are. The sink may not call the driver: it records, the shard acts after the turn.
+    /// the events there are; none, if a signal cuts the wait short. The sink may not call the driver: it records, the shard acts after the turn.
     fn turn(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>));
 
     /// Counters of limits hit, for metrics: (name, value).

@@ -8,10 +8,16 @@ use gpusher_sys::epoll::Epoll;
 use gpusher_sys::socket::{ListenOptions, Listener};
 use gpusher_sys::uring::{Descriptors, Uring, UringOptions};
 use std::net::{SocketAddr, SocketAddrV4, TcpStream};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+/// What `Fixture::fill` sends.
+pub fn pattern(offset: usize) -> u8 {
+    (offset % 251) as u8
+}
+
 /// Longer than anything here takes on a busy machine; a test that waits this long has failed.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An owned copy of an event; accepted sockets have got their slot already.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,31 +45,80 @@ pub struct Fixture {
     next: u32,
 }
 
+pub const DRIVERS: [&str; 3] = ["uring", "uring direct", "epoll"];
+
 /// Runs a test on every driver.
 pub fn on_every_driver(test: impl Fn(&mut Fixture)) {
-    on_every_driver_with(&ListenOptions::default(), test);
+    on_every_driver_with(&ListenOptions::default(), &UringOptions::default(), test);
 }
 
-/// Runs a test on every driver with listeners of these options.
-pub fn on_every_driver_with(options: &ListenOptions, test: impl Fn(&mut Fixture)) {
-    for name in ["uring", "uring direct", "epoll"] {
-        test(&mut Fixture::new(name, options));
+/// Runs a test on every driver with these sizes and listeners of these options.
+pub fn on_every_driver_with(
+    listen: &ListenOptions,
+    options: &UringOptions,
+    test: impl Fn(&mut Fixture),
+) {
+    for name in DRIVERS {
+        test(&mut Fixture::new(name, listen, options));
+    }
+}
+
+/// Small buffers, so that a socket is soon full.
+pub fn small_buffers() -> ListenOptions {
+    ListenOptions {
+        send_buffer_bytes: 16 * 1_024,
+        receive_buffer_bytes: 16 * 1_024,
+        ..ListenOptions::default()
+    }
+}
+
+/// Makes the end of this client a reset.
+pub fn reset_on_drop(client: &TcpStream) {
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_LINGER);
+    // SAFETY: `linger` is live and of the length given; the kernel only reads it.
+    let result = unsafe {
+        let bytes = size_of::<libc::linger>() as libc::socklen_t;
+        libc::setsockopt(client.as_raw_fd(), level, name, (&raw const linger).cast(), bytes)
+    };
+    assert_eq!(result, 0);
+}
+
+/// A small generator of pseudo-random numbers (xorshift), whose seed is printed so that a failure can be run again with GPUSHER_SEED.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new() -> Self {
+        let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 | 1;
+        let given = std::env::var("GPUSHER_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = given.unwrap_or_else(now);
+        println!("GPUSHER_SEED={seed}");
+        Self(seed)
+    }
+
+    /// Below `bound`.
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
     }
 }
 
 impl Fixture {
-    fn new(name: &'static str, options: &ListenOptions) -> Self {
-        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), options).unwrap();
+    pub fn new(name: &'static str, listen: &ListenOptions, options: &UringOptions) -> Self {
+        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), listen).unwrap();
         let address = listener.address();
         let waker = Waker::new().unwrap();
         let driver: Box<dyn Driver> = match name {
             "epoll" => Box::new(Epoll::new(Some(listener), waker.clone()).unwrap()),
             _ => {
-                let descriptors = match name {
-                    "uring" => Descriptors::Plain,
-                    _ => Descriptors::Direct { table: 4_096 },
+                let descriptors = match (name, options.descriptors) {
+                    ("uring", _) => Descriptors::Plain,
+                    (_, Descriptors::Plain) => Descriptors::Direct { table: 4_096 },
+                    (_, direct) => direct,
                 };
-                let options = UringOptions { descriptors, ..UringOptions::default() };
+                let options = UringOptions { descriptors, ..*options };
                 Box::new(Uring::new(&options, Some(listener), waker.clone()).unwrap())
             }
         };
@@ -71,6 +126,39 @@ impl Fixture {
         let mut fixture = Self { name, driver, address, waker, seen, free, next: 0 };
         fixture.driver.accept();
         fixture
+    }
+
+    /// Sends one frame to one slot.
+    pub fn send(&mut self, slot: u32, bytes: impl Into<Bytes>) {
+        let frame = self.driver.lend(bytes.into());
+        self.driver.send(slot, frame);
+    }
+
+    /// Turns until what was sent did not fit; returns the bytes that the socket took in all. The byte at offset `i` is `pattern(i)`.
+    pub fn fill(&mut self, slot: u32) -> usize {
+        let mut written = 0;
+        loop {
+            let frame: Bytes = (written..written + 10_000).map(pattern).collect();
+            self.send(slot, frame.clone());
+            self.settle();
+            let short = self.seen.iter().position(|seen| matches!(seen, Seen::Short(..)));
+            let Some(index) = short else {
+                written += frame.len();
+                continue;
+            };
+            let Seen::Short(from, back, taken) = self.seen.remove(index) else { unreachable!() };
+            assert_eq!((from, &back), (slot, &frame), "{}", self.name);
+            assert!((taken as usize) < frame.len(), "{}", self.name);
+            written += taken as usize;
+            if taken == 0 {
+                return written;
+            }
+        }
+    }
+
+    /// Connects and opens `count` clients.
+    pub fn clients(&mut self, count: usize) -> Vec<(TcpStream, u32)> {
+        (0..count).map(|_| self.client()).collect()
     }
 
     pub fn address_v4(&self) -> SocketAddrV4 {
@@ -134,6 +222,12 @@ impl Fixture {
                 return;
             }
         }
+    }
+
+    /// Asserts that nothing has happened that was not looked at.
+    pub fn expect_nothing_else(&mut self) {
+        self.settle();
+        assert_eq!(self.seen, [], "{}", self.name);
     }
 
     /// A client, and the slot its connection has here.
