@@ -2,9 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod error;
 pub mod logic;
 pub mod message_id;
+pub mod metrics;
 pub mod queue;
 pub mod routes;
 pub mod store;

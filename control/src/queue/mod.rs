@@ -2,6 +2,10 @@
 //!
 //! Every backend passes `suite`.
 
+pub mod local;
+#[cfg(test)]
+pub(crate) mod suite;
+
 use crate::error::Result;
 use async_trait::async_trait;
 use gpusher_proto::data::Record;
@@ -15,6 +19,8 @@ pub trait Queue: Send + Sync {
     async fn consume(&self, group: &str) -> Result<Box<dyn Consumer>>;
     /// Records not yet committed by the group.
     async fn depth(&self, group: &str) -> Result<u64>;
+    /// Refuses new records, finishes those under way and lets go of the file or connection.
+    async fn close(&self) {}
 }
 
 /// One reader of the queue. Records of one key come in the order they were published.

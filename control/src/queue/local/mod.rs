@@ -1,0 +1,162 @@
+//! The durable queue of one machine: a SQLite file and the newest records in memory.
+//!
+//! One task writes. Whatever was published while it wrote goes into its next transaction together, so callers share a
+//! sync instead of queueing for their own. Records are stored as *batches*, one row each: a row costs the same for one
+//! record as for thousands. Consumers read the newest batches from memory and older ones from the file, and wake when
+//! a write is durable. When every group has committed a batch, it is deleted.
+//!
+//! Why SQLite: `docs/adr/0001-local-queue-on-sqlite.md`.
+
+mod batch;
+mod consumer;
+mod state;
+mod table;
+mod writer;
+
+use self::batch::Batch;
+use self::consumer::LocalConsumer;
+use self::state::State;
+use self::table::Table;
+use self::writer::{Request, Writer};
+use super::{Consumer, Queue};
+use crate::error::{Code, Error, Result};
+use crate::metrics::QueueMetrics;
+use async_trait::async_trait;
+use gpusher_proto::data::Record;
+use parking_lot::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Requests that may wait for the writer; more callers wait in `publish`, whose bytes are bounded by the queue's limit.
+const REQUESTS_WAITING: usize = 4096;
+
+/// When a record counts as durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SyncMode {
+    /// On the disk (fdatasync): survives a power cut.
+    Always,
+    /// With the operating system: survives kill -9 of this process, not a power cut.
+    Os,
+}
+
+/// Bounds and durability.
+#[derive(Debug, Clone)]
+pub struct LocalOptions {
+    /// When `publish` returns.
+    pub sync: SyncMode,
+    /// Records that may wait.
+    pub records_max: u64,
+    /// Bytes of them.
+    pub bytes_max: u64,
+    /// Bytes of the newest batches that are kept in memory for consumers.
+    pub memory_bytes_max: usize,
+}
+
+impl Default for LocalOptions {
+    fn default() -> Self {
+        Self {
+            sync: SyncMode::Always,
+            records_max: 10_000_000,
+            bytes_max: 8 << 30,
+            memory_bytes_max: 32 << 20,
+        }
+    }
+}
+
+/// The queue on one file. Dropping it lets what was published finish; [`Queue::close`] waits for that.
+#[derive(Debug)]
+pub struct LocalQueue {
+    path: PathBuf,
+    requests: mpsc::Sender<Request>,
+    shared: Arc<Shared>,
+}
+
+/// What callers, writer and consumers share.
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Last durable offset.
+    end: watch::Sender<u64>,
+    metrics: QueueMetrics,
+}
+
+impl LocalQueue {
+    /// Opens or creates the queue. `unavailable` if the file cannot be read or is in use.
+    pub async fn open(path: &Path, options: LocalOptions, metrics: QueueMetrics) -> Result<Self> {
+        let mut table = Table::open(path, options.sync).await?;
+        let state = State::new(table.summary().await?, options);
+        let end = state.end();
+        let shared =
+            Arc::new(Shared { state: Mutex::new(state), end: watch::Sender::new(end), metrics });
+        shared.publish_gauges();
+        let (requests, waiting) = mpsc::channel(REQUESTS_WAITING);
+        tokio::spawn(Writer::new(table, waiting, shared.clone()).run());
+        Ok(Self { path: path.to_path_buf(), requests, shared })
+    }
+}
+
+#[async_trait]
+impl Queue for LocalQueue {
+    async fn publish(&self, records: Vec<Record>) -> Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let batch = Batch::encode(&records);
+        self.shared.admit(&batch)?;
+        let (done, durable) = oneshot::channel();
+        let size = (batch.records, batch.bytes());
+        if self.requests.send(Request::Publish { batch, done }).await.is_err() {
+            self.shared.give_back(size);
+            return Err(closed());
+        }
+        durable.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    async fn consume(&self, group: &str) -> Result<Box<dyn Consumer>> {
+        let consumer =
+            LocalConsumer::open(group, &self.path, self.requests.clone(), self.shared.clone());
+        Ok(Box::new(consumer.await?))
+    }
+
+    async fn depth(&self, group: &str) -> Result<u64> {
+        Ok(self.shared.state.lock().depth(group))
+    }
+
+    async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.requests.send(Request::Close { done }).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+}
+
+impl Shared {
+    /// Reserves room; what is not written must be given back.
+    fn admit(&self, batch: &Batch) -> Result<()> {
+        let admitted = self.state.lock().admit(batch.records, batch.bytes());
+        if admitted.is_err() {
+            self.metrics.refused_full.inc_by(batch.records);
+        }
+        self.publish_gauges();
+        admitted
+    }
+
+    fn give_back(&self, (records, bytes): (u64, u64)) {
+        self.state.lock().give_back(records, bytes);
+        self.publish_gauges();
+    }
+
+    fn publish_gauges(&self) {
+        let (records, bytes) = self.state.lock().stored();
+        self.metrics.records.set(records.try_into().unwrap_or(i64::MAX));
+        self.metrics.bytes.set(bytes.try_into().unwrap_or(i64::MAX));
+    }
+}
+
+fn closed() -> Error {
+    Error::new(Code::Unavailable, "the queue is closed")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! The suite, and what only the local queue promises: bounds, trimming, reopening.
+
+use super::*;
+use crate::metrics::Metrics;
+use crate::queue::suite::{self, id, record, take};
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("queue.db")
+    }
+
+    async fn open(&self, options: LocalOptions) -> Arc<LocalQueue> {
+        let metrics = QueueMetrics::new(&Metrics::default());
+        Arc::new(LocalQueue::open(&self.path(), options, metrics).await.unwrap())
+    }
+}
+
+fn records(ids: std::ops::RangeInclusive<u64>) -> Vec<Record> {
+    ids.map(|id| record("k", id)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_the_suite() {
+    for sync in [SyncMode::Always, SyncMode::Os] {
+        let folder = Folder::new();
+        suite::run(folder.open(LocalOptions { sync, ..LocalOptions::default() }).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn passes_the_suite_when_nothing_stays_in_memory() {
+    let folder = Folder::new();
+    let options = LocalOptions { memory_bytes_max: 0, ..LocalOptions::default() };
+    suite::run(folder.open(options).await).await;
+}
+
+#[tokio::test]
+async fn refuses_more_than_its_bounds_and_recovers() {
+    let folder = Folder::new();
+    let queue = folder.open(LocalOptions { records_max: 10, ..LocalOptions::default() }).await;
+    let mut consumer = queue.consume("logic").await.unwrap();
+    queue.publish(records(1..=8)).await.unwrap();
+    let refused = queue.publish(records(9..=11)).await.unwrap_err();
+    assert_eq!(refused.code, Code::Overloaded);
+    assert_eq!(queue.shared.metrics.refused_full.get(), 3);
+    queue.publish(records(9..=10)).await.expect("there is room for two");
+    let last = take(&mut *consumer, 10).await[9].offset;
+    consumer.commit(last).await.unwrap();
+    queue.publish(records(11..=20)).await.expect("there is room again");
+
+    let folder = Folder::new();
+    let queue = folder.open(LocalOptions { bytes_max: 1000, ..LocalOptions::default() }).await;
+    queue.publish(records(1..=2)).await.unwrap();
+    let refused = queue.publish(records(3..=100)).await.unwrap_err();
+    assert_eq!(refused.code, Code::Overloaded);
+}
+
+#[tokio::test]
+async fn deletes_what_every_group_has_done() {
+    let folder = Folder::new();
+    let queue = folder.open(LocalOptions::default()).await;
+    let mut one = queue.consume("one").await.unwrap();
+    let mut two = queue.consume("two").await.unwrap();
+    queue.publish(records(1..=3)).await.unwrap();
+    queue.publish(records(4..=6)).await.unwrap();
+    let read = take(&mut *one, 6).await;
+    take(&mut *two, 6).await;
+    one.commit(read[5].offset).await.unwrap();
+    assert_eq!(queue.shared.state.lock().stored().0, 6, "group two needs them all");
+    two.commit(read[3].offset).await.unwrap();
+    assert_eq!(queue.shared.state.lock().stored().0, 3, "the second batch is not done");
+    two.commit(read[5].offset).await.unwrap();
+    assert_eq!(queue.shared.state.lock().stored(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_new_group_starts_at_the_oldest_record() {
+    let folder = Folder::new();
+    let queue = folder.open(LocalOptions::default()).await;
+    queue.publish(records(1..=3)).await.unwrap();
+    let mut early = queue.consume("early").await.unwrap();
+    let read = take(&mut *early, 3).await;
+    early.commit(read[2].offset).await.unwrap();
+    queue.publish(records(4..=5)).await.unwrap();
+    let mut late = queue.consume("late").await.unwrap();
+    assert_eq!(id(&take(&mut *late, 2).await[0]), 4, "what was done is gone");
+}
+
+#[tokio::test]
+async fn a_second_opening_goes_on_where_the_first_ended() {
+    let folder = Folder::new();
+    let queue = folder.open(LocalOptions::default()).await;
+    let mut consumer = queue.consume("logic").await.unwrap();
+    queue.publish(records(1..=4)).await.unwrap();
+    let read = take(&mut *consumer, 4).await;
+    consumer.commit(read[1].offset).await.unwrap();
+    queue.close().await;
+    assert_eq!(queue.publish(records(5..=5)).await.unwrap_err().code, Code::Unavailable);
+    assert_eq!(consumer.next(1).await.unwrap_err().code, Code::Unavailable);
+
+    let queue = folder.open(LocalOptions::default()).await;
+    assert_eq!(queue.depth("logic").await.unwrap(), 2);
+    let mut consumer = queue.consume("logic").await.unwrap();
+    queue.publish(records(5..=5)).await.unwrap();
+    let read = take(&mut *consumer, 3).await;
+    assert_eq!(read.iter().map(id).collect::<Vec<_>>(), [3, 4, 5]);
+    consumer.commit(read[2].offset).await.unwrap();
+    queue.close().await;
+
+    // Nothing is stored any more, and still no offset is given twice.
+    let queue = folder.open(LocalOptions::default()).await;
+    let mut consumer = queue.consume("logic").await.unwrap();
+    queue.publish(records(6..=6)).await.unwrap();
+    assert!(take(&mut *consumer, 1).await[0].offset > read[2].offset);
+}
+
+#[tokio::test]
+async fn a_file_of_another_format_is_refused() {
+    let folder = Folder::new();
+    folder.open(LocalOptions::default()).await.close().await;
+    let mut table = Table::open(&folder.path(), SyncMode::Os).await.unwrap();
+    table.set_format(99).await;
+    table.close().await;
+    let metrics = QueueMetrics::new(&Metrics::default());
+    let refused = LocalQueue::open(&folder.path(), LocalOptions::default(), metrics).await;
+    let text = refused.unwrap_err().text;
+    assert!(text.contains("format 99"), "{text}");
+}

@@ -1,0 +1,179 @@
+//! The one task that changes the file: everything that waits goes into one transaction.
+
+use super::batch::Batch;
+use super::table::{Change, Table};
+use super::{REQUESTS_WAITING, Shared};
+use crate::error::Result;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+
+/// Batches of small publishes are joined up to this size, so that a reader never loads much more than it wants.
+const JOINED_BYTES_MAX: u64 = 1 << 20;
+
+/// What callers and consumers ask for. `done` is answered when it is durable, or has failed.
+#[derive(Debug)]
+pub(super) enum Request {
+    Publish {
+        batch: Batch,
+        done: oneshot::Sender<Result<()>>,
+    },
+    /// A new position; `None` starts a group that has none.
+    Commit {
+        group: String,
+        offset: Option<u64>,
+        done: oneshot::Sender<Result<()>>,
+    },
+    Close {
+        done: oneshot::Sender<()>,
+    },
+}
+
+pub(super) struct Writer {
+    table: Table,
+    requests: mpsc::Receiver<Request>,
+    shared: Arc<Shared>,
+}
+
+/// One transaction in the making.
+#[derive(Default)]
+struct Turn {
+    published: Vec<Batch>,
+    positions: Vec<(String, Option<u64>)>,
+    done: Vec<oneshot::Sender<Result<()>>>,
+    closed: Vec<oneshot::Sender<()>>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        table: Table,
+        requests: mpsc::Receiver<Request>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        Self { table, requests, shared }
+    }
+
+    /// Runs until the queue is closed or dropped, and everything accepted before that is written.
+    pub(super) async fn run(mut self) {
+        let mut waiting = Vec::new();
+        let mut closed = Vec::new();
+        while self.requests.recv_many(&mut waiting, REQUESTS_WAITING).await > 0 {
+            let mut turn = Turn::new(waiting.drain(..));
+            if !turn.closed.is_empty() {
+                self.requests.close();
+                closed.append(&mut turn.closed);
+            }
+            self.write(turn).await;
+        }
+        self.table.close().await;
+        for done in closed {
+            let _ = done.send(());
+        }
+    }
+
+    async fn write(&mut self, turn: Turn) {
+        if turn.done.is_empty() {
+            return;
+        }
+        let published: u64 = turn.published.iter().map(|batch| batch.records).sum();
+        let change = self.change(&turn);
+        let started = Instant::now();
+        let applied = self.table.apply(&change).await;
+        let metrics = &self.shared.metrics;
+        let result = match applied {
+            Ok(freed) => {
+                metrics.write_seconds.observe(started.elapsed().as_secs_f64());
+                metrics.published.inc_by(published);
+                self.shared.on_applied(change, &freed);
+                Ok(())
+            }
+            Err(error) => {
+                tracing::error!(%error, records = published, "the queue did not take records");
+                metrics.refused_failed.inc_by(published);
+                let bytes = turn.published.iter().map(Batch::bytes).sum();
+                self.shared.give_back((published, bytes));
+                Err(error)
+            }
+        };
+        for done in turn.done {
+            let _ = done.send(result.clone());
+        }
+    }
+
+    fn change(&self, turn: &Turn) -> Change {
+        let state = self.shared.state.lock();
+        let mut last = state.end();
+        let batches = joined(&turn.published)
+            .map(|batch| {
+                last += batch.records;
+                (last, batch)
+            })
+            .collect();
+        let positions: Vec<_> = turn
+            .positions
+            .iter()
+            .map(|(group, offset)| (group.clone(), offset.unwrap_or_else(|| state.start())))
+            .collect();
+        let trim = if positions.is_empty() { None } else { state.lowest_with(&positions) };
+        Change { batches, positions, trim }
+    }
+}
+
+impl Turn {
+    fn new(requests: impl Iterator<Item = Request>) -> Self {
+        let mut turn = Self::default();
+        for request in requests {
+            match request {
+                Request::Publish { batch, done } => {
+                    turn.published.push(batch);
+                    turn.done.push(done);
+                }
+                Request::Commit { group, offset, done } => {
+                    turn.commit(group, offset);
+                    turn.done.push(done);
+                }
+                Request::Close { done } => turn.closed.push(done),
+            }
+        }
+        turn
+    }
+
+    fn commit(&mut self, group: String, offset: Option<u64>) {
+        match self.positions.iter_mut().find(|(known, _)| *known == group) {
+            Some((_, committed)) => *committed = offset.max(*committed),
+            None => self.positions.push((group, offset)),
+        }
+    }
+}
+
+impl Shared {
+    fn on_applied(&self, change: Change, freed: &super::table::Freed) {
+        let end = {
+            let mut state = self.state.lock();
+            state.on_written(change.batches);
+            state.on_committed(change.positions);
+            if let Some(trim) = change.trim {
+                state.on_trimmed(trim, freed);
+            }
+            state.end()
+        };
+        self.publish_gauges();
+        self.end.send_if_modified(|known| std::mem::replace(known, end) != end);
+    }
+}
+
+/// Joins neighbours while they stay small.
+fn joined(batches: &[Batch]) -> impl Iterator<Item = Batch> {
+    let mut rest = batches;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|batch| {
+            bytes += batch.bytes();
+            bytes <= JOINED_BYTES_MAX
+        });
+        let count = fits.count().max(1);
+        let (these, others) = rest.split_at_checked(count)?;
+        rest = others;
+        Some(Batch::join(these))
+    })
+}
