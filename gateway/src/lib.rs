@@ -7,4 +7,5 @@ pub mod link;
 pub mod links;
 pub mod mail;
 pub mod metrics;
+pub mod shard;
 pub mod token;

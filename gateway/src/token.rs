@@ -33,13 +33,15 @@ pub enum TokenError {
 pub enum TokenCheck {
     /// Development only: every token is good.
     AcceptAny,
-    /// JWTs, see [`TokenCheck::jwt`].
-    Jwt {
-        /// The shared secret.
-        key: DecodingKey,
-        /// HS256 and nothing else. Expiry is left to the shard's clock.
-        rules: Validation,
-    },
+    /// See [`TokenCheck::jwt`].
+    Jwt(Box<JwtRules>),
+}
+
+/// The shared secret and what is accepted.
+pub struct JwtRules {
+    key: DecodingKey,
+    /// HS256 and nothing else. Expiry is left to the shard's clock.
+    rules: Validation,
 }
 
 impl TokenCheck {
@@ -49,7 +51,7 @@ impl TokenCheck {
         rules.validate_exp = false;
         rules.validate_aud = false;
         rules.required_spec_claims.clear();
-        Self::Jwt { key: DecodingKey::from_secret(secret), rules }
+        Self::Jwt(Box::new(JwtRules { key: DecodingKey::from_secret(secret), rules }))
     }
 
     /// Checks a login's token at the time `unix_s`.
@@ -57,9 +59,10 @@ impl TokenCheck {
     /// # Errors
     /// `Bad` when it is not a token of ours for this user and app, else `Expired` when its time is over.
     pub fn check(&self, app: u32, user: &str, token: &str, unix_s: u64) -> Result<(), TokenError> {
-        let Self::Jwt { key, rules } = self else { return Ok(()) };
-        let claims =
-            jsonwebtoken::decode::<Claims>(token, key, rules).map_err(|_| TokenError::Bad)?.claims;
+        let Self::Jwt(jwt) = self else { return Ok(()) };
+        let claims = jsonwebtoken::decode::<Claims>(token, &jwt.key, &jwt.rules)
+            .map_err(|_| TokenError::Bad)?
+            .claims;
         if claims.sub != user || claims.app.is_some_and(|claimed| claimed != app) {
             return Err(TokenError::Bad);
         }
@@ -74,7 +77,7 @@ impl fmt::Debug for TokenCheck {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::AcceptAny => "TokenCheck::AcceptAny",
-            Self::Jwt { .. } => "TokenCheck::Jwt",
+            Self::Jwt(_) => "TokenCheck::Jwt",
         })
     }
 }

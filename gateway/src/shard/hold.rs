@@ -1,0 +1,208 @@
+//! Replays on the shard's side: what is held, what has spilled, what logic has to hear.
+//!
+//! A connection holds from its login to the end of its replay, and again whenever logic replays to it. Two things can go wrong between
+//! a replay and what fan-out brings, and are dealt with here:
+//!
+//! - *Spill.* Kept messages that find no room leave the outbox. Logic is told where the gap begins (`Drained`) when the socket has taken the rest, and no
+//!   SyncDone of an earlier replay is under way, which would end the hold before the gap is filled.
+//! - *Floor.* A replay reads the log, so it may bring a message whose fan-out has not reached the connection yet. When it comes, it would be out of
+//!   order. So the positions of the SyncDone are remembered as long as a fan-out that had begun before is under way.
+
+use super::table::{Flags, Hot, Phase};
+use super::{Clock, Shard};
+use gpusher_proto::conn_id::ConnId;
+use gpusher_proto::gateway::{Drained, Message, SyncDone, event::Kind};
+use gpusher_proto::wire::{ChannelKind, Position};
+use gpusher_session::{Class, Entry, Gap};
+use gpusher_sys::driver::Driver;
+use rustc_hash::FxHashMap;
+
+/// By slot: up to where a replay has overtaken fan-out.
+#[derive(Debug, Default)]
+pub(super) struct Floors(FxHashMap<u32, Floor>);
+
+#[derive(Debug)]
+struct Floor {
+    /// Own, app, everyone.
+    through: [u64; 3],
+    /// Serial of the youngest job when the replay was complete: no later job is concerned.
+    last_job: u64,
+}
+
+impl Floors {
+    /// Whether the replay has brought the message already.
+    pub(super) fn covers(&self, slot: u32, message: &Message) -> bool {
+        let Some(floor) = self.0.get(&slot) else { return false };
+        let through =
+            usize::try_from(message.channel).ok().and_then(|kind| floor.through.get(kind));
+        Class::of(message) == Class::Kept && through.is_some_and(|&through| message.seq <= through)
+    }
+
+    pub(super) fn forget(&mut self, slot: u32) {
+        self.0.remove(&slot);
+    }
+}
+
+impl<D: Driver, C: Clock> Shard<D, C> {
+    /// What is delivered from here on waits, but for replays.
+    pub(super) fn hold(&mut self, slot: u32, why: Flags) {
+        self.table.flags[slot as usize].set(why, true);
+        self.table.hot[slot as usize].set(Hot::HOLD, true);
+    }
+
+    /// One reason to hold is gone. What was held is released with the last one.
+    pub(super) fn end_hold(&mut self, slot: u32, why: Flags) {
+        let flags = &mut self.table.flags[slot as usize];
+        flags.set(why, false);
+        if !flags.any(Flags::HOLDS) && self.table.hot[slot as usize].has(Hot::HOLD) {
+            self.table.hot[slot as usize].set(Hot::HOLD, false);
+            self.release(slot, &[]);
+        }
+    }
+
+    pub(super) fn on_sync_start(&mut self, conn: ConnId) {
+        let Some(slot) = self.find(conn) else { return };
+        self.hold(slot, Flags::HOLD_SYNC);
+        self.table.flags[slot as usize].set(Flags::SYNC_DUE, true);
+    }
+
+    pub(super) fn on_sync_done(&mut self, done: &SyncDone) {
+        let Some(slot) = self.find(ConnId::from_raw(done.conn)) else { return };
+        if self.table.phase[slot as usize] != Phase::Member {
+            return;
+        }
+        let positions: Vec<Position> = done.positions.iter().filter_map(position_of).collect();
+        self.table.flags[slot as usize].set(Flags::SYNC_DUE, false);
+        let ended = self.release(slot, &positions);
+        if ended {
+            self.set_floor(slot, &positions);
+            self.table.flags[slot as usize].set(Flags::HOLD_SYNC, false);
+            let holds = self.table.flags[slot as usize].any(Flags::HOLDS);
+            self.table.hot[slot as usize].set(Hot::HOLD, holds);
+        }
+        // Version 1 hears it when it is true; version 0 must have the answer it asked for.
+        if ended || done.request.is_some() {
+            let mut frame = Vec::new();
+            let session = &self.table.session[slot as usize];
+            session.synced(done.request, positions.as_slice().into(), &mut frame);
+            self.stage_control(slot, frame.into());
+        }
+    }
+
+    /// Moves what is held to what may be written, without what a replay up to these positions has brought. False if a gap has opened that the
+    /// replay did not fill.
+    fn release(&mut self, slot: u32, positions: &[Position]) -> bool {
+        if !self.table.hot[slot as usize].has(Hot::BACKLOG) {
+            return true;
+        }
+        self.unstage(slot);
+        let ended = self.backlogs.update(slot, |backlog| {
+            backlog.outbox.release(positions.iter().copied(), &mut |_, _: Entry<()>| {})
+        });
+        self.flush_soon(slot);
+        self.outgoing.to_check.push(slot);
+        ended.unwrap_or(true)
+    }
+
+    fn set_floor(&mut self, slot: u32, positions: &[Position]) {
+        if !self.lines.has_work() {
+            return;
+        }
+        let mut through = [0; 3];
+        for position in positions {
+            if let Some(through) = through.get_mut(position.kind as usize) {
+                *through = position.seq;
+            }
+        }
+        self.floors.0.insert(slot, Floor { through, last_job: self.jobs.youngest() });
+        self.table.hot[slot as usize].set(Hot::FLOOR, true);
+    }
+
+    /// Removes floors that no fan-out under way can meet any more.
+    pub(super) fn remove_floors(&mut self) {
+        if self.floors.0.is_empty() {
+            return;
+        }
+        let oldest = self.jobs.oldest_walk();
+        let hot = &mut self.table.hot;
+        self.floors.0.retain(|&slot, floor| {
+            let needed = oldest.is_some_and(|oldest| oldest <= floor.last_job);
+            hot[slot as usize].set(Hot::FLOOR, needed);
+            needed
+        });
+    }
+
+    /// Logic was told, or will be, that a message for the connection waits: it hears when that has gone.
+    pub(super) fn owe(&mut self, slot: u32, replay: bool) {
+        let tick = self.now.tick();
+        self.backlogs.with(slot, tick, |backlog| {
+            backlog.owes_replay |= replay;
+            backlog.owes_rest |= !replay;
+        });
+        self.outgoing.to_check.push(slot);
+    }
+
+    /// Looks at outboxes whose sockets may have taken all they can: tells logic, ends connections that were only waiting for that, drops what
+    /// is not needed any more.
+    pub(super) fn check_outboxes(&mut self) {
+        let mut slots = std::mem::take(&mut self.outgoing.to_check);
+        slots.drain(..).for_each(|slot| self.check_outbox(slot));
+        slots.append(&mut self.outgoing.to_check);
+        self.outgoing.to_check = slots;
+    }
+
+    fn check_outbox(&mut self, slot: u32) {
+        let Some(backlog) = self.backlogs.get(slot) else { return };
+        let index = slot as usize;
+        if backlog.is_under_way() {
+            return;
+        }
+        match self.table.phase[index] {
+            Phase::Leaving => return self.leaving.written(slot),
+            Phase::Pending | Phase::Member => {}
+            Phase::Free | Phase::Login | Phase::Closing => return,
+        }
+        // With a replay's page waiting, no SyncDone can be on its way.
+        let may_tell = !self.table.flags[index].any(Flags::SYNC_DUE) || backlog.owes_replay;
+        let owed = backlog.owes_replay || (backlog.owes_rest && backlog.outbox.is_empty());
+        let gap = self.backlogs.update(slot, |backlog| {
+            backlog.owes_replay = false;
+            backlog.owes_rest &= !backlog.outbox.is_empty();
+            if may_tell { backlog.outbox.take_gap() } else { None }
+        });
+        let gap = gap.flatten();
+        if gap.is_some() {
+            self.hold(slot, Flags::HOLD_SYNC);
+            self.table.flags[index].set(Flags::SYNC_DUE, true);
+        }
+        if owed || gap.is_some() {
+            self.tell_drained(slot, gap.unwrap_or_default());
+        }
+        if self.backlogs.get(slot).is_some_and(|backlog| backlog.outbox.is_idle()) {
+            self.backlogs.remove(slot);
+            self.table.hot[index].set(Hot::BACKLOG, false);
+        }
+    }
+
+    fn tell_drained(&mut self, slot: u32, gap: Gap) {
+        let spilled_from = gap.positions().map(Into::into).collect();
+        let conn = self.table.id(slot).raw();
+        self.tell_logic(slot, Kind::Drained(Drained { conn, spilled_from }));
+    }
+
+    /// Withdraws a message from all outboxes.
+    pub(super) fn recall_from_backlogs(&mut self, message_id: u64) {
+        let mut removed = super::backlog::Removed::default();
+        self.backlogs.recall(message_id, &mut removed);
+        if removed.recalled > 0 {
+            let slots = self.backlogs.slots().map(|(slot, _)| slot);
+            self.outgoing.to_check.extend(slots);
+        }
+        self.count_removed(removed);
+    }
+}
+
+fn position_of(position: &gpusher_proto::gateway::Position) -> Option<Position> {
+    let kind = ChannelKind::try_from(position.channel).ok()?;
+    Some(Position { kind, seq: position.seq })
+}
