@@ -3,10 +3,12 @@
 //!
 //! The test runs itself as that process: with `QUEUE_FILE` set it publishes until it is killed.
 
-use gpusher_control::metrics::{Metrics, QueueMetrics};
+use gpusher_control::metrics::QueueMetrics;
 use gpusher_control::queue::Queue;
-use gpusher_control::queue::local::{LocalOptions, LocalQueue, SyncMode};
+use gpusher_control::queue::local::{LocalOptions, LocalQueue};
+use gpusher_control::store::sqlite::Durability;
 use gpusher_proto::data::Record;
+use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -22,29 +24,29 @@ async fn queue_survives_kill() {
     if let Ok(file) = std::env::var("QUEUE_FILE") {
         publish_until_killed(Path::new(&file), std::env::var("QUEUE_ROUND").unwrap()).await;
     }
-    for sync in [SyncMode::Always, SyncMode::Os] {
+    for durability in [Durability::Full, Durability::Normal] {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("queue.db");
         let mut acknowledged = BTreeMap::new();
         for round in 0..KILLS {
-            run_and_kill(&file, sync, round, &mut acknowledged);
+            run_and_kill(&file, durability, round, &mut acknowledged);
         }
         check(&file, &acknowledged).await;
     }
 }
 
-async fn open(file: &Path, sync: SyncMode) -> LocalQueue {
-    let options = LocalOptions { sync, ..LocalOptions::default() };
-    LocalQueue::open(file, options, QueueMetrics::new(&Metrics::default())).await.unwrap()
+async fn open(file: &Path, durability: Durability) -> LocalQueue {
+    let options = LocalOptions { durability, ..LocalOptions::default() };
+    LocalQueue::open(file, options, QueueMetrics::register(&mut Registry::default())).await.unwrap()
 }
 
 /// Every caller has a key of its own and counts in the offset's stead: `round/caller:number`.
 async fn publish_until_killed(file: &Path, round: String) -> ! {
-    let sync = match std::env::var("QUEUE_SYNC").unwrap().as_str() {
-        "Always" => SyncMode::Always,
-        _ => SyncMode::Os,
+    let durability = match std::env::var("QUEUE_DURABILITY").unwrap().as_str() {
+        "Full" => Durability::Full,
+        _ => Durability::Normal,
     };
-    let queue = Arc::new(open(file, sync).await);
+    let queue = Arc::new(open(file, durability).await);
     let callers = (0..CALLERS).map(|caller| {
         let (queue, round) = (queue.clone(), round.clone());
         tokio::spawn(async move {
@@ -64,11 +66,16 @@ async fn publish_until_killed(file: &Path, round: String) -> ! {
 }
 
 /// Adds the number of records acknowledged per caller.
-fn run_and_kill(file: &Path, sync: SyncMode, round: usize, into: &mut BTreeMap<String, usize>) {
+fn run_and_kill(
+    file: &Path,
+    durability: Durability,
+    round: usize,
+    into: &mut BTreeMap<String, usize>,
+) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["queue_survives_kill", "--exact", "--nocapture"])
         .env("QUEUE_FILE", file)
-        .env("QUEUE_SYNC", format!("{sync:?}"))
+        .env("QUEUE_DURABILITY", format!("{durability:?}"))
         .env("QUEUE_ROUND", round.to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -78,10 +85,9 @@ fn run_and_kill(file: &Path, sync: SyncMode, round: usize, into: &mut BTreeMap<S
     let mut count = |line: String| {
         let Some(key) = line.strip_prefix("ack ") else { return };
         let (caller, number) = key.split_once(':').unwrap();
-        assert_eq!(
-            into.insert(caller.to_owned(), number.parse::<usize>().unwrap() + 1).unwrap_or(0),
-            number.parse().unwrap()
-        );
+        let number: usize = number.parse().unwrap();
+        let before = into.insert(caller.to_owned(), number + 1);
+        assert_eq!(before.unwrap_or(0), number);
     };
     for _ in 0..ACKNOWLEDGED_PER_KILL {
         count(lines.next().expect("the child ended by itself").unwrap());
@@ -92,7 +98,7 @@ fn run_and_kill(file: &Path, sync: SyncMode, round: usize, into: &mut BTreeMap<S
 }
 
 async fn check(file: &Path, acknowledged: &BTreeMap<String, usize>) {
-    let queue = open(file, SyncMode::Always).await;
+    let queue = open(file, Durability::Full).await;
     let mut consumer = queue.consume("logic").await.unwrap();
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
     let mut left = queue.depth("logic").await.unwrap() as usize;

@@ -34,9 +34,8 @@ impl Tokens {
         Self { key: EncodingKey::from_secret(secret), lifetime }
     }
 
-    /// A token for a user, and one app or all. `now_ms`: Unix milliseconds.
-    pub fn issue(&self, uuid: &str, app: Option<u32>, now_ms: i64) -> Result<String> {
-        let iat = u64::try_from(now_ms).unwrap_or(0) / 1000;
+    /// A token for a user, and one app or all. `iat`: Unix seconds.
+    pub fn issue(&self, uuid: &str, app: Option<u32>, iat: u64) -> Result<String> {
         let claims = Claims { sub: uuid, app, iat, exp: iat + self.lifetime.as_secs() };
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &self.key)
             .map_err(|error| Error::new(Code::Internal, format!("token cannot be signed: {error}")))
@@ -63,7 +62,7 @@ mod tests {
     #[test]
     fn a_token_says_who_where_and_until_when() {
         let tokens = Tokens::new(b"0123456789abcdef", LIFETIME_DEFAULT);
-        let token = tokens.issue("liangjf", Some(1000), 5_000_999).unwrap();
+        let token = tokens.issue("liangjf", Some(1000), 5000).unwrap();
         let mut rules = Validation::new(Algorithm::HS256);
         rules.validate_exp = false;
         let key = DecodingKey::from_secret(b"0123456789abcdef");

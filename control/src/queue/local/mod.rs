@@ -21,6 +21,7 @@ use self::writer::{Request, Writer};
 use super::{Consumer, Queue};
 use crate::error::{Code, Error, Result};
 use crate::metrics::QueueMetrics;
+use crate::store::sqlite::Durability;
 use async_trait::async_trait;
 use gpusher_proto::data::Record;
 use parking_lot::Mutex;
@@ -31,20 +32,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Requests that may wait for the writer; more callers wait in `publish`, whose bytes are bounded by the queue's limit.
 const REQUESTS_WAITING: usize = 4096;
 
-/// When a record counts as durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SyncMode {
-    /// On the disk (fdatasync): survives a power cut.
-    Always,
-    /// With the operating system: survives kill -9 of this process, not a power cut.
-    Os,
-}
-
 /// Bounds and durability.
 #[derive(Debug, Clone)]
 pub struct LocalOptions {
     /// When `publish` returns.
-    pub sync: SyncMode,
+    pub durability: Durability,
     /// Records that may wait.
     pub records_max: u64,
     /// Bytes of them.
@@ -56,7 +48,7 @@ pub struct LocalOptions {
 impl Default for LocalOptions {
     fn default() -> Self {
         Self {
-            sync: SyncMode::Always,
+            durability: Durability::Full,
             records_max: 10_000_000,
             bytes_max: 8 << 30,
             memory_bytes_max: 32 << 20,
@@ -84,7 +76,7 @@ struct Shared {
 impl LocalQueue {
     /// Opens or creates the queue. `unavailable` if the file cannot be read or is in use.
     pub async fn open(path: &Path, options: LocalOptions, metrics: QueueMetrics) -> Result<Self> {
-        let mut table = Table::open(path, options.sync).await?;
+        let mut table = Table::open(path, options.durability).await?;
         let state = State::new(table.summary().await?, options);
         let end = state.end();
         let shared =

@@ -1,8 +1,8 @@
 //! The file: batches of records and the groups' committed positions.
 
-use super::SyncMode;
 use super::batch::Batch;
 use crate::error::{Code, Error, Result};
+use crate::store::sqlite::Durability;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous,
 };
@@ -59,15 +59,15 @@ pub(super) struct Freed {
 }
 
 impl Table {
-    pub(super) async fn open(path: &Path, sync: SyncMode) -> Result<Self> {
+    pub(super) async fn open(path: &Path, durability: Durability) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .locking_mode(SqliteLockingMode::Normal)
             .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(match sync {
-                SyncMode::Always => SqliteSynchronous::Full,
-                SyncMode::Os => SqliteSynchronous::Normal,
+            .synchronous(match durability {
+                Durability::Full => SqliteSynchronous::Full,
+                Durability::Normal => SqliteSynchronous::Normal,
             })
             .thread_name(|_| "gpusher-queue".to_owned());
         let mut connection = SqliteConnection::connect_with(&options)

@@ -1,8 +1,8 @@
 //! The suite, and what only the local queue promises: bounds, trimming, reopening.
 
 use super::*;
-use crate::metrics::Metrics;
 use crate::queue::suite::{self, id, record, take};
+use prometheus_client::registry::Registry;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -18,7 +18,7 @@ impl Folder {
     }
 
     async fn open(&self, options: LocalOptions) -> Arc<LocalQueue> {
-        let metrics = QueueMetrics::new(&Metrics::default());
+        let metrics = QueueMetrics::register(&mut Registry::default());
         Arc::new(LocalQueue::open(&self.path(), options, metrics).await.unwrap())
     }
 }
@@ -29,9 +29,9 @@ fn records(ids: std::ops::RangeInclusive<u64>) -> Vec<Record> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn passes_the_suite() {
-    for sync in [SyncMode::Always, SyncMode::Os] {
+    for durability in [Durability::Full, Durability::Normal] {
         let folder = Folder::new();
-        suite::run(folder.open(LocalOptions { sync, ..LocalOptions::default() }).await).await;
+        suite::run(folder.open(LocalOptions { durability, ..LocalOptions::default() }).await).await;
     }
 }
 
@@ -126,10 +126,10 @@ async fn a_second_opening_goes_on_where_the_first_ended() {
 async fn a_file_of_another_format_is_refused() {
     let folder = Folder::new();
     folder.open(LocalOptions::default()).await.close().await;
-    let mut table = Table::open(&folder.path(), SyncMode::Os).await.unwrap();
+    let mut table = Table::open(&folder.path(), Durability::Normal).await.unwrap();
     table.set_format(99).await;
     table.close().await;
-    let metrics = QueueMetrics::new(&Metrics::default());
+    let metrics = QueueMetrics::register(&mut Registry::default());
     let refused = LocalQueue::open(&folder.path(), LocalOptions::default(), metrics).await;
     let text = refused.unwrap_err().text;
     assert!(text.contains("format 99"), "{text}");
