@@ -21,8 +21,9 @@ impl Accepted {
 
     pub(crate) fn take(&mut self, socket: Socket) -> u32 {
         let handle = self.handles.get_mut(socket.0 as usize).and_then(Option::take);
+        let handle = handle.expect("a socket that was not accepted, or was answered for already");
         self.free.push(socket.0);
-        handle.expect("a socket that was not accepted, or was answered for already")
+        handle
     }
 
     /// What is left when a driver ends.

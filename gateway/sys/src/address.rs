@@ -59,14 +59,16 @@ pub(crate) fn local_address(socket: BorrowedFd<'_>) -> io::Result<SocketAddr> {
     // SAFETY: a `sockaddr_in6` is plain integers, for which all zeros is a value.
     let mut raw: libc::sockaddr_in6 = unsafe { zeroed() };
     let mut bytes = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
-    // SAFETY: both out-pointers are live and `bytes` holds the room behind `raw`, enough for either family.
+    // SAFETY: both out-pointers are live and `bytes` holds the room behind `raw`, enough for either
+    // family.
     check(unsafe { libc::getsockname(socket.as_raw_fd(), (&raw mut raw).cast(), &raw mut bytes) })?;
     if libc::c_int::from(raw.sin6_family) == libc::AF_INET6 {
         let ip = Ipv6Addr::from(raw.sin6_addr.s6_addr);
         let port = u16::from_be(raw.sin6_port);
         return Ok(SocketAddrV6::new(ip, port, raw.sin6_flowinfo, raw.sin6_scope_id).into());
     }
-    // SAFETY: the kernel wrote a `sockaddr_in`, which is shorter than `raw` and no more strictly aligned.
+    // SAFETY: the kernel wrote a `sockaddr_in`, which is shorter than `raw` and no more strictly
+    // aligned.
     let raw = unsafe { (&raw const raw).cast::<libc::sockaddr_in>().read() };
     let ip = Ipv4Addr::from(raw.sin_addr.s_addr.to_ne_bytes());
     Ok(SocketAddrV4::new(ip, u16::from_be(raw.sin_port)).into())

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since boot, not counting suspension; never goes back. For deadlines. A few nanoseconds: no system call.
+/// Milliseconds since boot, not counting suspension; never goes back. For deadlines. A few
+/// nanoseconds: no system call.
 #[must_use]
 pub fn monotonic_ms() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
@@ -12,7 +13,8 @@ pub fn monotonic_ms() -> u64 {
     time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
 }
 
-/// Milliseconds since 1970, as the host believes. For expiry times that other hosts set. 0 before 1970.
+/// Milliseconds since 1970, as the host believes. For expiry times that other hosts set. 0 before
+/// 1970.
 #[must_use]
 pub fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);

@@ -1,5 +1,6 @@
-//! The bare cost of sending one buffer to many sockets, without slots, events or outboxes: what a driver's broadcast is compared with. For measurements only:
-//! a socket that does not take the buffer whole is counted and otherwise forgotten.
+//! The bare cost of sending one buffer to many sockets, without slots, events or outboxes: what a
+//! driver's broadcast is compared with. For measurements only: a socket that does not take the
+//! buffer whole is counted and otherwise forgotten.
 
 use bytes::Bytes;
 use io_uring::squeue::Flags;
@@ -54,7 +55,8 @@ impl FloorRing {
                 let flags = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
                 let send = opcode::Send::new(socket, bytes.as_ptr(), length).flags(flags);
                 let entry = send.build().flags(Flags::SKIP_SUCCESS);
-                // SAFETY: `queued` keeps the bytes until the queue is empty, and a send that does not wait ends inside its submission.
+                // SAFETY: `queued` keeps the bytes until the queue is empty, and a send that does
+                // not wait ends inside its submission.
                 let pushed = unsafe { self.ring.submission().push(&entry) };
                 pushed.map_err(|_| io::Error::other("an earlier broadcast is still queued"))?;
             }

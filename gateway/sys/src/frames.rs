@@ -3,7 +3,8 @@
 use crate::driver::FrameKey;
 use bytes::Bytes;
 
-/// Of a key's 32 bits, those that name the frame; the others name the turn, so that a stale key is noticed.
+/// Of a key's 32 bits, those that name the frame; the others name the turn, so that a stale key is
+/// noticed.
 const INDEX_BITS: u32 = 20;
 const INDEX_MASK: u32 = (1 << INDEX_BITS) - 1;
 const TURN_MASK: u32 = u32::MAX >> INDEX_BITS;
@@ -36,7 +37,8 @@ impl Frames {
         index
     }
 
-    /// By number. Stays where it is in memory until [`Self::end_turn`], however many are lent meanwhile.
+    /// By number. Stays where it is in memory until [`Self::end_turn`], however many are lent
+    /// meanwhile.
     pub(crate) fn get(&self, index: u32) -> &Bytes {
         &self.bytes[index as usize]
     }

@@ -79,7 +79,8 @@ pub fn backlog_max() -> io::Result<u64> {
     numbers("/proc/sys/net/core/somaxconn").map(|[value]| value)
 }
 
-/// `net.ipv4.tcp_mem`, in pages: below the first, all is well; at the last, TCP drops. Each socket with anything queued holds at least one page.
+/// `net.ipv4.tcp_mem`, in pages: below the first, all is well; at the last, TCP drops. Each socket
+/// with anything queued holds at least one page.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
@@ -87,7 +88,8 @@ pub fn tcp_memory_pages() -> io::Result<[u64; 3]> {
     numbers("/proc/sys/net/ipv4/tcp_mem")
 }
 
-/// `kernel.io_uring_disabled`: 0 allowed, 1 for the privileged only, 2 for nobody. Kernels before 6.6 have no such switch.
+/// `kernel.io_uring_disabled`: 0 allowed, 1 for the privileged only, 2 for nobody. Kernels before
+/// 6.6 have no such switch.
 ///
 /// # Errors
 /// When it is not there.

@@ -1,10 +1,11 @@
 //! A bounded queue into a shard. A sender makes a system call only when the shard sleeps.
 //!
 //! # The handshake
-//! A sender first puts its message in, then looks at `sleeping`; the shard first sets `sleeping`, then looks at the queue. A
-//! sequentially consistent fence between the two steps on both sides means that at least one of them sees the other:
-//! either the shard finds the message and does not sleep, or the sender finds the shard sleeping and wakes it. The sender that
-//! clears `sleeping` is the only one to write the eventfd.
+//! A sender first puts its message in, then looks at `sleeping`; the shard first sets `sleeping`,
+//! then looks at the queue. A sequentially consistent fence between the two steps on both sides
+//! means that at least one of them sees the other: either the shard finds the message and does not
+//! sleep, or the sender finds the shard sleeping and wakes it. The sender that clears `sleeping` is
+//! the only one to write the eventfd.
 
 use crate::Waker;
 use crate::primitive::{AtomicBool, Ordering, fence};
@@ -66,7 +67,8 @@ pub struct Sender<T> {
 }
 
 impl<T> Sender<T> {
-    /// Puts a message in, and wakes the shard if it sleeps. Messages of one thread keep their order.
+    /// Puts a message in, and wakes the shard if it sleeps. Messages of one thread keep their
+    /// order.
     ///
     /// # Errors
     /// When the mailbox is full or its shard has ended.
@@ -128,7 +130,8 @@ impl<T> Mailbox<T> {
         self.shared.queue.is_empty()
     }
 
-    /// Call before a wait: from here on senders wake the driver. False: a message is there already, do not wait.
+    /// Call before a wait: from here on senders wake the driver. False: a message is there already,
+    /// do not wait.
     #[must_use]
     pub fn prepare_sleep(&mut self) -> bool {
         self.shared.sleeping.store(true, Ordering::Relaxed);

@@ -1,7 +1,9 @@
-//! Whether the running kernel does what the ring's driver relies on, tried at start over a loopback connection: a few milliseconds.
+//! Whether the running kernel does what the ring's driver relies on, tried at start over a loopback
+//! connection: a few milliseconds.
 //!
-//! The documentation of io_uring promises most of it, but kernels differ, containers pretend to be kernels (gVisor), and the one that loses
-//! bytes silently is the one that nobody would notice. The driver itself is what is tested, as a shard uses it.
+//! The documentation of io_uring promises most of it, but kernels differ, containers pretend to be
+//! kernels (gVisor), and the one that loses bytes silently is the one that nobody would notice. The
+//! driver itself is what is tested, as a shard uses it.
 
 use crate::Waker;
 use crate::driver::{Driver, Event};

@@ -2,7 +2,8 @@
 
 use std::ops::{BitOr, BitOrAssign};
 
-/// Facts about a slot. Each operation is at most once in flight per slot, so a bit is enough to count it.
+/// Facts about a slot. Each operation is at most once in flight per slot, so a bit is enough to
+/// count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Facts(u32);
 
@@ -124,7 +125,8 @@ impl Slots {
     }
 }
 
-/// Finds a second send to one slot in one turn, which could overtake the rest of the first. Debug builds only.
+/// Finds a second send to one slot in one turn, which could overtake the rest of the first. Debug
+/// builds only.
 #[derive(Debug, Default)]
 pub(crate) struct SentThisTurn {
     slots: Vec<u32>,

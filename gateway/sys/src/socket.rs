@@ -1,4 +1,5 @@
-//! Listeners. What is set on a listener is inherited by every socket it accepts, so accepting costs no further call.
+//! Listeners. What is set on a listener is inherited by every socket it accepts, so accepting costs
+//! no further call.
 
 use crate::address::{bind, local_address};
 use crate::syscall::{check, option, set_option};
@@ -97,8 +98,9 @@ impl Listener {
         Self::try_bind(address, options).map_err(|source| ListenError::new(address, source))
     }
 
-    /// One listener per shard on one port. Listeners of one user may share a port without noticing each other, so a
-    /// second process would take half of the first one's connections: whether the port is free is tried beforehand.
+    /// One listener per shard on one port. Listeners of one user may share a port without noticing
+    /// each other, so a second process would take half of the first one's connections: whether the
+    /// port is free is tried beforehand.
     ///
     /// # Errors
     /// With the address and the remedy.
@@ -132,7 +134,8 @@ impl Listener {
 
     /// Refuses further connections; those waiting to be accepted are reset.
     pub(crate) fn shut(&self) {
-        // SAFETY: takes no pointers. It can fail only for a socket that does not listen, and then there is nothing to do.
+        // SAFETY: takes no pointers. It can fail only for a socket that does not listen, and then
+        // there is nothing to do.
         unsafe { libc::shutdown(self.socket.as_raw_fd(), libc::SHUT_RDWR) };
     }
 }
@@ -184,8 +187,9 @@ pub(crate) fn stream_socket(address: &SocketAddr, flags: libc::c_int) -> io::Res
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Makes a socket for a connection from `source`, if given. With port 0 the kernel chooses the port only when the peer is known
-/// (IP_BIND_ADDRESS_NO_PORT), so that one source address reaches each peer from all of its ports.
+/// Makes a socket for a connection from `source`, if given. With port 0 the kernel chooses the port
+/// only when the peer is known (IP_BIND_ADDRESS_NO_PORT), so that one source address reaches each
+/// peer from all of its ports.
 pub(crate) fn client_socket(
     source: Option<SocketAddrV4>,
     flags: libc::c_int,

@@ -5,8 +5,8 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-/// An eventfd. Drivers watch it edge-triggered and never read it: each write is an edge of its own, and a 64-bit counter
-/// does not fill up.
+/// An eventfd. Drivers watch it edge-triggered and never read it: each write is an edge of its own,
+/// and a 64-bit counter does not fill up.
 #[derive(Debug, Clone)]
 pub struct Waker {
     eventfd: Arc<OwnedFd>,

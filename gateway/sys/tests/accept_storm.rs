@@ -1,4 +1,5 @@
-//! 2,000 clients connect as fast as they can, each sending its number at once. Each gets a slot, and its number comes from that slot and no other.
+//! 2,000 clients connect as fast as they can, each sending its number at once. Each gets a slot,
+//! and its number comes from that slot and no other.
 
 mod support;
 

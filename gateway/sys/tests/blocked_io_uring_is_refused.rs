@@ -1,5 +1,6 @@
-//! A seccomp filter refuses io_uring, as container runtimes do. Asked for io_uring, the answer is an error that names the remedy; asked for
-//! whatever works, it is epoll, with that error as the reason.
+//! A seccomp filter refuses io_uring, as container runtimes do. Asked for io_uring, the answer is
+//! an error that names the remedy; asked for whatever works, it is epoll, with that error as the
+//! reason.
 
 use gpusher_sys::Waker;
 use gpusher_sys::choose::{IoChoice, IoDriver, choose};

@@ -1,4 +1,5 @@
-//! One lent frame goes to many connections. All of them receive it, the shard hears nothing, and on a ring the kernel posts nothing.
+//! One lent frame goes to many connections. All of them receive it, the shard hears nothing, and on
+//! a ring the kernel posts nothing.
 
 mod support;
 

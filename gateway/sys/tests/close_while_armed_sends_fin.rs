@@ -1,5 +1,5 @@
-//! The shard closes a connection that the kernel watches. What was sent before in the same turn arrives, the peer sees an orderly end, and the slot
-//! can be used again at once.
+//! The shard closes a connection that the kernel watches. What was sent before in the same turn
+//! arrives, the peer sees an orderly end, and the slot can be used again at once.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! A load generator connects from an address of its choice, with a port of the kernel's choice or its own. A port where nobody listens is a hangup.
+//! A load generator connects from an address of its choice, with a port of the kernel's choice or
+//! its own. A port where nobody listens is a hangup.
 
 mod support;
 

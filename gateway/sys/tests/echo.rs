@@ -1,4 +1,5 @@
-//! Clients send, the shard sends the same back: every byte returns, in order, also when a message exceeds the receive buffer.
+//! Clients send, the shard sends the same back: every byte returns, in order, also when a message
+//! exceeds the receive buffer.
 
 mod support;
 

@@ -1,5 +1,6 @@
-//! A client does not read. What its socket does not take comes back with the frame and the count, at first a part, then nothing; and what
-//! was reported as taken is what the client finds when it reads at last.
+//! A client does not read. What its socket does not take comes back with the frame and the count,
+//! at first a part, then nothing; and what was reported as taken is what the client finds when it
+//! reads at last.
 
 mod support;
 

@@ -1,5 +1,6 @@
-//! Four senders and a mailbox whose owner sleeps on the waker whenever it may. Every message must arrive, in the order of its
-//! sender, and no sleep may outlast the next message: a lost wake-up shows as a wait that times out.
+//! Four senders and a mailbox whose owner sleeps on the waker whenever it may. Every message must
+//! arrive, in the order of its sender, and no sleep may outlast the next message: a lost wake-up
+//! shows as a wait that times out.
 
 use gpusher_sys::driver::{Driver, Event};
 use gpusher_sys::epoll::Epoll;

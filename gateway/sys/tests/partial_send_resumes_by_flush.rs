@@ -1,5 +1,6 @@
-//! A socket is full; the rest is flushed in pieces of random number and length, each time after the socket has room again, to a client that reads
-//! random amounts. Every byte arrives once and in order.
+//! A socket is full; the rest is flushed in pieces of random number and length, each time after the
+//! socket has room again, to a client that reads random amounts. Every byte arrives once and in
+//! order.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! Peers end with a reset: while their connection is idle, while it waits for room, and just before something is sent. Each is reported once, and
-//! each slot can be closed.
+//! Peers end with a reset: while their connection is idle, while it waits for room, and just before
+//! something is sent. Each is reported once, and each slot can be closed.
 
 mod support;
 

@@ -1,5 +1,6 @@
-//! Connections come and go at random, closed by either side at any moment, with bytes under way in both directions. What is received from a slot was
-//! sent by the client that has the slot now, and nothing is told about a slot after it was closed.
+//! Connections come and go at random, closed by either side at any moment, with bytes under way in
+//! both directions. What is received from a slot was sent by the client that has the slot now, and
+//! nothing is told about a slot after it was closed.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! While reading is off, nothing is received and the client's writes block sooner or later; afterwards everything comes, in order. Others are not
-//! affected.
+//! While reading is off, nothing is received and the client's writes block sooner or later;
+//! afterwards everything comes, in order. Others are not affected.
 
 mod support;
 

@@ -1,4 +1,5 @@
-//! A listener that has stopped refuses; connections it accepted before work on; asking it to accept again does nothing.
+//! A listener that has stopped refuses; connections it accepted before work on; asking it to accept
+//! again does nothing.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! A client writes more than one receive fetches and ends at once. All bytes are received, then the hangup, which is reported once; what the
-//! shard still sends to the half that is open arrives.
+//! A client writes more than one receive fetches and ends at once. All bytes are received, then the
+//! hangup, which is reported once; what the shard still sends to the half that is open arrives.
 
 mod support;
 

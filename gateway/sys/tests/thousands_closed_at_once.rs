@@ -1,5 +1,6 @@
-//! 1,000 connections are closed in one turn, 1,000 more by their peers while the shard does not look. Every slot is reported free once,
-//! every peer sees the end, and the descriptors are there again.
+//! 1,000 connections are closed in one turn, 1,000 more by their peers while the shard does not
+//! look. Every slot is reported free once, every peer sees the end, and the descriptors are there
+//! again.
 
 mod support;
 

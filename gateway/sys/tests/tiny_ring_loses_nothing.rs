@@ -1,4 +1,5 @@
-//! A ring with four submissions, eight completions and one scratch buffer serves 300 connections: every queue overflows, nothing is lost.
+//! A ring with four submissions, eight completions and one scratch buffer serves 300 connections:
+//! every queue overflows, nothing is lost.
 
 mod support;
 

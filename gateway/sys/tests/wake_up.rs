@@ -1,4 +1,5 @@
-//! A wake-up ends a wait, whether it comes before the wait or during it, from this thread or another, and as often as it is used.
+//! A wake-up ends a wait, whether it comes before the wait or during it, from this thread or
+//! another, and as often as it is used.
 
 mod support;
 
@@ -34,7 +35,8 @@ fn wake_up() {
         drop(tell);
         other.join().unwrap();
 
-        // Without a wake-up it waits; a signal, or the end of an earlier ring of this thread, may cut a wait short.
+        // Without a wake-up it waits; a signal, or the end of an earlier ring of this thread, may
+        // cut a wait short.
         let (started, mut turns) = (Instant::now(), 0);
         while started.elapsed() < Duration::from_millis(20) {
             fixture.turn(Duration::from_millis(20));

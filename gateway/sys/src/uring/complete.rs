@@ -40,12 +40,14 @@ impl Uring {
             }
             // Settled when it was collected.
             Operation::Install => {}
-            // Only a failure posts; the kernel reports late errors here, but the descriptor is gone in every case.
+            // Only a failure posts; the kernel reports late errors here, but the descriptor is gone
+            // in every case.
             Operation::Close => assert_ne!(result, -libc::EBADF, "a descriptor was closed twice"),
         }
     }
 
-    /// Notes that an operation has ended. False: its slot is being closed, or has hung up, and nobody wants to hear of it.
+    /// Notes that an operation has ended. False: its slot is being closed, or has hung up, and
+    /// nobody wants to hear of it.
     fn ended(&mut self, slot: u32, operation: Facts, sink: &mut dyn FnMut(Event<'_>)) -> bool {
         let facts = &mut self.slots.open_slot(slot).facts;
         facts.remove(operation);

@@ -1,4 +1,5 @@
-//! What the kernel reads while it works on a flush: the message header, the list of pieces, and the pieces.
+//! What the kernel reads while it works on a flush: the message header, the list of pieces, and the
+//! pieces.
 
 use crate::driver::FLUSH_PIECES_MAX;
 use bytes::Bytes;

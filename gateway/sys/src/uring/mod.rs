@@ -1,44 +1,54 @@
 //! The driver on io_uring.
 //!
 //! # A connection
-//! Idle, it costs a one-shot POLL in the kernel (255 bytes) and eight bytes here. When the peer sends, the poll completes, and a
-//! non-waiting RECV into a shared scratch buffer and the next POLL are submitted together; the poll looks at the socket when it is armed, so
-//! what the RECV left shows at once and no edge is missed. Not a multishot poll: shutdown and reset do not end one, so a close would have to
-//! cancel it, and the cancel hash has 256 buckets however many connections there are. A one-shot poll ends by itself when the socket
-//! is shut down.
+//! Idle, it costs a one-shot POLL in the kernel (255 bytes) and eight bytes here. When the peer
+//! sends, the poll completes, and a RECV that does not wait, into a shared scratch buffer, and the
+//! next POLL are submitted together. The poll looks at the socket when it is armed, so what the
+//! RECV left shows at once and no edge is missed. Why not a multishot poll:
+//! `docs/adr/0002-one-shot-polls.md`.
 //!
 //! # Sending
-//! SEND with MSG_DONTWAIT, MSG_WAITALL and CQE_SKIP_SUCCESS: one that the socket takes whole posts no completion; any other posts how far it came. Without
-//! MSG_WAITALL a partial one would count as success, and its rest would be lost.
+//! SEND with MSG_DONTWAIT, MSG_WAITALL and CQE_SKIP_SUCCESS: one that the socket takes whole posts
+//! no completion; any other posts how far it came. Without MSG_WAITALL a partial one would count as
+//! success, and its rest would be lost.
 //!
 //! # Memory and the kernel
-//! The kernel reads and writes memory by addresses that the borrow checker cannot see. Why that is sound:
+//! The kernel reads and writes memory by addresses that the borrow checker cannot see. Why that is
+//! sound:
 //!
-//! 1. Operations that can wait (POLL, ACCEPT, CONNECT, SHUTDOWN, CLOSE) name no memory of ours after [`ring::Ring::enter`] has
-//!    returned: the only address among them, CONNECT's, is copied at submission.
-//! 2. Operations that name memory (RECV, SEND, SENDMSG, FILES_UPDATE) cannot wait: they carry MSG_DONTWAIT, and no ASYNC flag, link or submission
-//!    thread defers them, so they end inside the `enter` that submits them. `enter` returns only when the queue is empty.
-//! 3. Even so the memory is owned by the driver, does not move, and is kept until the end is known: scratch buffers and flush records
-//!    until their completion is collected; frames, whose success posts nothing, until the turn that submitted them has collected everything.
-//! 4. A scratch buffer is handed to the sink only between its completion and its return to the pool, and the sink cannot reach the driver.
-//! 5. A driver that is dropped first submits and collects. If anything that names memory has not ended then, or its thread panics, that memory is
-//!    leaked.
+//! 1. Operations that can wait (POLL, ACCEPT, CONNECT, SHUTDOWN, CLOSE) name no memory of ours once
+//!    `Ring::enter` has returned: the only address among them, CONNECT's, is copied at submission.
+//! 2. Operations that name memory (RECV, SEND, SENDMSG, FILES_UPDATE) cannot wait: they carry
+//!    MSG_DONTWAIT or have nothing to wait for, and no ASYNC flag, link or submission thread defers
+//!    them, so they end inside the `enter` that submits them. `enter` returns only when the queue is
+//!    empty.
+//! 3. Even so the memory is owned by the driver, does not move, and is kept until the end is known:
+//!    scratch buffers and flush records until their completion is collected; frames, whose success
+//!    posts nothing, until the turn that submitted them has collected everything.
+//! 4. A scratch buffer is handed to the sink only between its completion and its return to the
+//!    pool, and the sink cannot reach the driver.
+//! 5. A driver that is dropped first submits and collects. If anything that names memory has not
+//!    ended then, or the thread panics, that memory is leaked.
 //!
-//! The self-test checks the second point on the running kernel, together with what the sends rely on.
+//! The self-test checks the second point on the running kernel, together with what the sends rely
+//! on.
 //!
 //! # Descriptors
-//! A plain descriptor is closed by a CLOSE queued when nothing is in flight on it any more; a direct one likewise, in the ring's own table. A
-//! descriptor that the driver accepted is in exactly one of: a completion not yet handled, [`Accepted`], [`Slots`].
+//! A descriptor that the driver accepted is in exactly one place: a completion not yet handled, the
+//! list of accepted sockets, a slot, or a queued CLOSE. A CLOSE is queued when nothing is in flight
+//! on the descriptor any more.
 
 mod complete;
 mod error;
 mod flush;
+mod options;
 mod request;
 mod ring;
 mod scratch;
 mod tag;
 
 pub use error::UringError;
+pub use options::{Descriptors, UringOptions};
 pub use ring::RingFlags;
 
 use crate::Waker;
@@ -62,43 +72,6 @@ use tag::Operation;
 
 /// Submissions and collections in one turn, and with them receives per connection and turn.
 const ROUNDS_PER_TURN_MAX: usize = 16;
-
-/// Where sockets live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Descriptors {
-    /// In the process's table, which RLIMIT_NOFILE bounds.
-    #[default]
-    Plain,
-    /// In a table of the ring. RLIMIT_NOFILE bounds each table, not their sum; `ss -p` and `lsof` do not show them.
-    Direct {
-        /// Entries, at most 2^20.
-        table: u32,
-    },
-}
-
-/// Sizes of a ring.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UringOptions {
-    /// Where sockets live.
-    pub descriptors: Descriptors,
-    /// Operations per system call; a power of two.
-    pub sq_entries: u32,
-    /// Completions that fit before the kernel has to keep a list; a power of two, at most 65,536 on most kernels.
-    pub cq_entries: u32,
-    /// Receives at once, 4 KiB each.
-    pub scratch_buffers: u32,
-}
-
-impl Default for UringOptions {
-    fn default() -> Self {
-        Self {
-            descriptors: Descriptors::Plain,
-            sq_entries: 4_096,
-            cq_entries: 65_536,
-            scratch_buffers: 256,
-        }
-    }
-}
 
 /// See the module.
 pub struct Uring {
@@ -144,17 +117,20 @@ struct Counters {
 }
 
 impl Uring {
-    /// Makes a driver that accepts on `listener`, if there is one, and can be woken by `waker`. Only the calling thread can use it.
+    /// Makes a driver that accepts on `listener`, if there is one, and can be woken by `waker`.
+    /// Only the calling thread can use it.
     ///
     /// # Errors
-    /// With the remedy. Whether the kernel behaves as the driver relies on is for [`crate::selftest`] to say.
+    /// With the remedy. Whether the kernel behaves as the driver relies on is for
+    /// [`crate::selftest`] to say.
     pub fn new(
         options: &UringOptions,
         listener: Option<Listener>,
         waker: Waker,
     ) -> Result<Self, UringError> {
         let ring = Ring::new(options.sq_entries, options.cq_entries)?;
-        // SHUTDOWN is always handed to the kernel's workers; it does not block, so two are plenty where thousands are asked for.
+        // SHUTDOWN is always handed to the kernel's workers; it does not block, so two are plenty
+        // where thousands are asked for.
         let limited = ring.io_uring().submitter().register_iowq_max_workers(&mut [2, 2]);
         limited.map_err(|_| UringError::KernelTooOld { missing: "limit of workers" })?;
         if let Descriptors::Direct { table } = options.descriptors {
@@ -206,7 +182,8 @@ impl Uring {
         }
     }
 
-    /// Shuts down what is to be closed, after all that was asked for before has gone out. Whether an event came of it.
+    /// Shuts down what is to be closed, after all that was asked for before has gone out. Whether
+    /// an event came of it.
     fn begin_closes(&mut self, sink: &mut dyn FnMut(Event<'_>)) -> bool {
         if self.closing.is_empty() {
             return false;
@@ -319,6 +296,9 @@ impl Driver for Uring {
     }
 
     fn turn(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) {
+        if timeout.is_zero() && self.closing.is_empty() && self.ring.is_idle() {
+            return;
+        }
         self.sent.end_turn(&mut self.slots);
         let told = self.begin_closes(sink);
         self.enter(if told { Duration::ZERO } else { timeout });
@@ -378,7 +358,8 @@ impl Drop for Uring {
         self.close_everything();
         let memory = &self.memory;
         if memory.scratch.taken() == receives_ended && memory.flushes.in_flight() == 0 {
-            // SAFETY: dropped here only, and no field is used after this; nothing that names this memory is in flight.
+            // SAFETY: dropped here only, and no field is used after this; nothing that names this
+            // memory is in flight.
             unsafe { ManuallyDrop::drop(&mut self.memory) };
         }
     }
@@ -395,7 +376,8 @@ impl Uring {
             // The end of the ring would tell the peer only when the kernel gets round to it.
             // SAFETY: takes no pointers.
             unsafe { libc::shutdown(fd, libc::SHUT_RDWR) };
-            // SAFETY: the driver made or accepted this descriptor, and it was just taken out of the only place that named it.
+            // SAFETY: the driver made or accepted this descriptor, and it was just taken out of the
+            // only place that named it.
             drop(unsafe { OwnedFd::from_raw_fd(fd) });
         }
     }

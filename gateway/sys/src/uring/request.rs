@@ -18,7 +18,8 @@ use std::time::Duration;
 /// Lets the kernel choose the place in the table.
 const FILE_INDEX_ALLOC: i32 = -1;
 
-/// A partial send must end as a failure, which posts its count, and not as a success, which posts nothing.
+/// A partial send must end as a failure, which posts its count, and not as a success, which posts
+/// nothing.
 const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
 const FLUSH_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
@@ -49,7 +50,8 @@ impl Uring {
 
     /// Queues an operation that names no memory.
     fn push_plain(&mut self, entry: Entry, tag: Tag) {
-        // SAFETY: by the contract of this function, which is private to this module, the entry points to nothing.
+        // SAFETY: by the contract of this function, which is private to this module, the entry
+        // points to nothing.
         unsafe { self.push(entry, tag) };
     }
 
@@ -103,7 +105,8 @@ impl Uring {
         let receive = opcode::Recv::new(socket, room, SCRATCH_BYTES as u32);
         let entry = receive.flags(libc::MSG_DONTWAIT).build().flags(flags);
         let tag = Tag { operation: Operation::Receive, detail: number, slot };
-        // SAFETY: the scratch buffer is that long and is given back only when this receive has completed.
+        // SAFETY: the scratch buffer is that long and is given back only when this receive has
+        // completed.
         unsafe { self.push(entry, tag) };
         true
     }
@@ -115,20 +118,23 @@ impl Uring {
         let send = opcode::Send::new(socket, bytes.as_ptr(), bytes.len() as u32);
         let entry = send.flags(SEND_FLAGS).build().flags(flags | Flags::SKIP_SUCCESS);
         let tag = Tag { operation: Operation::Send, detail: number, slot };
-        // SAFETY: the frame's bytes neither move nor go until the turn has submitted everything, and a send that does not wait ends inside its submission.
+        // SAFETY: the frame's bytes neither move nor go until the turn has submitted everything,
+        // and a send that does not wait ends inside its submission.
         unsafe { self.push(entry, tag) };
     }
 
     pub(super) fn start_flush(&mut self, slot: u32, pieces: &mut dyn Iterator<Item = Bytes>) {
         if !self.memory.flushes.has_room() {
-            // Flushes do not wait: all that are queued complete in here, and their records come back.
+            // Flushes do not wait: all that are queued complete in here, and their records come
+            // back.
             self.enter(Duration::ZERO);
         }
         let (socket, flags) = self.descriptors.target(self.slots.open_slot(slot).handle);
         let (number, message) = self.memory.flushes.fill(pieces);
         let entry = opcode::SendMsg::new(socket, message).flags(FLUSH_FLAGS as u32);
         let tag = Tag { operation: Operation::Flush, detail: number, slot };
-        // SAFETY: the record with the header, the list and the pieces is given back only when this flush has completed.
+        // SAFETY: the record with the header, the list and the pieces is given back only when this
+        // flush has completed.
         unsafe { self.push(entry.build().flags(flags), tag) };
     }
 
@@ -140,7 +146,8 @@ impl Uring {
         let place = self.memory.place.as_ptr();
         self.memory.place.set(socket.as_raw_fd());
         let install = opcode::FilesUpdate::new(place, 1).offset(FILE_INDEX_ALLOC);
-        // SAFETY: `place` neither moves nor goes as long as the driver lives, and is used for one installation at a time.
+        // SAFETY: `place` neither moves nor goes as long as the driver lives, and is used for one
+        // installation at a time.
         unsafe { self.push(install.build(), Tag::of(Operation::Install, 0)) };
         self.enter(Duration::ZERO);
         match self.installed.take() {

@@ -1,5 +1,5 @@
-//! One ring: set up with the best flags the kernel takes, entered by our own system call (the crate's cannot name a registered ring
-//! together with NO_IOWAIT), and emptied into a list.
+//! One ring: set up with the best flags the kernel takes, entered by our own system call (the
+//! crate's cannot name a registered ring together with NO_IOWAIT), and emptied into a list.
 
 use super::error::UringError;
 use super::tag::Tag;
@@ -23,7 +23,8 @@ pub enum RingFlags {
     All,
     /// Linux before 6.6.
     WithoutNoSqarray,
-    /// Linux before 6.1: completions interrupt the thread at any system call, not only when it asks for them.
+    /// Linux before 6.1: completions interrupt the thread at any system call, not only when it asks
+    /// for them.
     WithoutDeferTaskrun,
 }
 
@@ -145,7 +146,8 @@ impl Ring {
         &self.ring
     }
 
-    /// Saves the look-up of the descriptor in each enter. A thread has 16 places for it; without one, the plain descriptor does.
+    /// Saves the look-up of the descriptor in each enter. A thread has 16 places for it; without
+    /// one, the plain descriptor does.
     fn register(&mut self) {
         let data = self.ring.as_raw_fd() as u64;
         let mut update = ResourceUpdate { offset: u32::MAX, reserved: 0, data };
@@ -181,8 +183,8 @@ impl Ring {
     /// Queues an operation.
     ///
     /// # Safety
-    /// What the entry points to must stay valid until the operation has completed, or, where the kernel copies it (addresses, message headers), until
-    /// [`Self::enter`] has returned.
+    /// What the entry points to must stay valid until the operation has completed, or, where the
+    /// kernel copies it (addresses, message headers), until [`Self::enter`] has returned.
     ///
     /// # Panics
     /// When the queue is full.
@@ -193,7 +195,8 @@ impl Ring {
         self.counters.submissions += 1;
     }
 
-    /// Submits everything and collects what has completed; waits for the first completion if there is none, at most `timeout`.
+    /// Submits everything and collects what has completed; waits for the first completion if there
+    /// is none, at most `timeout`.
     pub(super) fn enter(&mut self, timeout: Duration) {
         let mut timeout = if self.completions.is_empty() { timeout } else { Duration::ZERO };
         loop {
@@ -202,7 +205,8 @@ impl Ring {
             if let Err(error) = self.enter_once(submissions, timeout) {
                 match error.raw_os_error() {
                     Some(libc::ETIME | libc::EINTR) => {}
-                    // Out of memory for requests, or completions wait in the kernel for room: both pass.
+                    // Out of memory for requests, or completions wait in the kernel for room: both
+                    // pass.
                     Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => {
                         self.counters.busy_retries += 1;
                         std::thread::yield_now();
@@ -300,7 +304,8 @@ fn enter(
     flags: EnterFlags,
     argument: *const WaitArgument,
 ) -> io::Result<libc::c_int> {
-    // SAFETY: `argument` is null or points to live values; the kernel only reads them. Entries were vouched for when pushed.
+    // SAFETY: `argument` is null or points to live values; the kernel only reads them. Entries were
+    // vouched for when pushed.
     let result = unsafe {
         libc::syscall(
             libc::SYS_io_uring_enter,

@@ -5,10 +5,12 @@ use std::ptr::NonNull;
 /// Bytes fetched by one receive at most.
 pub(super) const SCRATCH_BYTES: usize = 4 * 1_024;
 
-/// Buffers by number. The last one returned is the first one taken, so that a quiet ring touches, and keeps in memory, only a few.
+/// Buffers by number. The last one returned is the first one taken, so that a quiet ring touches,
+/// and keeps in memory, only a few.
 #[derive(Debug)]
 pub(super) struct Scratch {
-    /// `count` buffers in one allocation of ours. Not a `Box<[u8]>`: the kernel writes into some of it while we read others.
+    /// `count` buffers in one allocation of ours. Not a `Box<[u8]>`: the kernel writes into some of
+    /// it while we read others.
     memory: NonNull<u8>,
     count: usize,
     free: Vec<u32>,
@@ -32,8 +34,9 @@ impl Scratch {
     pub(super) fn bytes(&self, number: u32, length: usize) -> &[u8] {
         assert!(length <= SCRATCH_BYTES);
         let pointer = self.pointer(number).as_ptr();
-        // SAFETY: within the allocation and initialised since it was made; the kernel has completed the only receive that named this buffer, and
-        // the next can be asked for only through `&mut self`.
+        // SAFETY: within the allocation and initialised since it was made; the kernel has completed
+        // the only receive that named this buffer, and the next can be asked for only through `&mut
+        // self`.
         unsafe { std::slice::from_raw_parts(pointer, length) }
     }
 

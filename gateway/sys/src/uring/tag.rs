@@ -1,6 +1,7 @@
 //! What an operation's completion brings back, in 64 bits: operation, detail, slot.
 //!
-//! No generation: a slot is free only when nothing on it is in flight, so no completion can meet a later owner.
+//! No generation: a slot is free only when nothing on it is in flight, so no completion can meet a
+//! later owner.
 
 /// What was asked of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -84,7 +84,8 @@ pub fn reset_on_drop(client: &TcpStream) {
     assert_eq!(result, 0);
 }
 
-/// A small generator of pseudo-random numbers (xorshift), whose seed is printed so that a failure can be run again with GPUSHER_SEED.
+/// A small generator of pseudo-random numbers (xorshift), whose seed is printed so that a failure
+/// can be run again with GPUSHER_SEED.
 pub struct Random(u64);
 
 impl Random {
@@ -134,7 +135,8 @@ impl Fixture {
         self.driver.send(slot, frame);
     }
 
-    /// Turns until what was sent did not fit; returns the bytes that the socket took in all. The byte at offset `i` is `pattern(i)`.
+    /// Turns until what was sent did not fit; returns the bytes that the socket took in all. The
+    /// byte at offset `i` is `pattern(i)`.
     pub fn fill(&mut self, slot: u32) -> usize {
         let mut written = 0;
         loop {

@@ -1,7 +1,10 @@
 //! The driver for hosts and containers where io_uring is blocked.
 //!
-//! Watches level-triggered: one receive per connection and turn is then fair, and what is left shows again in the next turn without
-//! being remembered here. Sends go out when they are asked for; what became of them is told in the turn, as with the ring.
+//! Watches level-triggered: one receive per connection and turn is then fair, and what is left
+//! shows again in the next turn without being remembered here. Sends go out when they are asked
+//! for; what became of them is told in the turn, as with the ring.
+
+mod events;
 
 use crate::Waker;
 use crate::accepted::Accepted;
@@ -9,7 +12,7 @@ use crate::address::connect;
 use crate::driver::{Driver, Event, FLUSH_PIECES_MAX, FrameKey, Socket};
 use crate::frames::Frames;
 use crate::slots::{Facts, SentThisTurn, Slots};
-use crate::socket::{Listener, client_socket, pending_error};
+use crate::socket::{Listener, client_socket};
 use crate::syscall::{check, set_nonblocking};
 use bytes::Bytes;
 use std::io;
@@ -24,7 +27,6 @@ const LISTENER: u64 = u64::MAX;
 const WAKER: u64 = u64::MAX - 1;
 
 const EVENTS_PER_TURN_MAX: usize = 1_024;
-const ACCEPTS_PER_TURN_MAX: usize = 256;
 const RECEIVE_BYTES_MAX: usize = 16 * 1_024;
 
 /// See the module.
@@ -67,7 +69,8 @@ impl Epoll {
     /// Makes a driver that accepts on `listener`, if there is one, and can be woken by `waker`.
     ///
     /// # Errors
-    /// When the process has no descriptor left, or the user no epoll watch (`fs.epoll.max_user_watches`).
+    /// When the process has no descriptor left, or the user no epoll watch
+    /// (`fs.epoll.max_user_watches`).
     pub fn new(listener: Option<Listener>, waker: Waker) -> io::Result<Self> {
         // SAFETY: takes no pointers.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
@@ -136,145 +139,6 @@ impl Epoll {
             self.control(libc::EPOLL_CTL_MOD, fd, events as u32, LISTENER)
                 .expect("the listener is watched since the driver was made");
             self.accepting = events != 0;
-        }
-    }
-
-    fn hang_up(&mut self, number: u32, errno: i32, sink: &mut dyn FnMut(Event<'_>)) {
-        let slot = self.slots.open_slot(number);
-        if slot.facts.any(Facts::HUNG_UP | Facts::CLOSING) {
-            return;
-        }
-        slot.facts |= Facts::HUNG_UP;
-        slot.facts.remove(Facts::CONNECTING | Facts::AWAITING_ROOM);
-        let fd = slot.handle as RawFd;
-        // Level-triggered, it would be told again in every turn.
-        if slot.facts.any(Facts::WATCHED) {
-            slot.facts.remove(Facts::WATCHED);
-            self.control(libc::EPOLL_CTL_DEL, fd, 0, 0).expect("the slot's socket is watched");
-        }
-        sink(Event::Hangup { slot: number, errno });
-    }
-
-    fn finish_closes(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
-        for number in std::mem::take(&mut self.closing) {
-            drop(owned(self.slots.release(number)));
-            sink(Event::Closed(number));
-        }
-    }
-
-    fn tell_answers(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
-        for index in 0..self.answers.len() {
-            let answer = self.answers[index];
-            let (Answer::Short { slot, .. }
-            | Answer::Flushed { slot, .. }
-            | Answer::Failed { slot, .. }) = answer;
-            if self.slots.open_slot(slot).facts.any(Facts::CLOSING) {
-                continue;
-            }
-            match answer {
-                Answer::Short { slot, frame, taken } => {
-                    let frame = self.frames.get(frame).clone();
-                    sink(Event::Short { slot, frame, taken });
-                }
-                Answer::Flushed { slot, taken } => sink(Event::Flushed { slot, taken }),
-                Answer::Failed { slot, errno } => self.hang_up(slot, errno, sink),
-            }
-        }
-        self.answers.clear();
-    }
-
-    fn wait(&mut self, timeout: Duration) -> usize {
-        // Rounded up, so that a deadline less than a millisecond away is not waited for in a busy loop.
-        let timeout_ms = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32;
-        // SAFETY: `ready` is live and holds as many events as it is said to.
-        let result = unsafe {
-            libc::epoll_wait(
-                self.epoll.as_raw_fd(),
-                self.ready.as_mut_ptr(),
-                self.ready.len() as i32,
-                timeout_ms,
-            )
-        };
-        match check(result) {
-            Ok(count) => count as usize,
-            Err(error) => {
-                assert_eq!(errno(&error), libc::EINTR, "epoll_wait refused: {error}");
-                0
-            }
-        }
-    }
-
-    fn on_ready(&mut self, number: u32, events: u32, sink: &mut dyn FnMut(Event<'_>)) {
-        let is = |wanted: i32| events & wanted as u32 != 0;
-        let slot = *self.slots.open_slot(number);
-        if slot.facts.any(Facts::CONNECTING) {
-            return self.on_connected(number, sink);
-        }
-        if is(libc::EPOLLOUT) && slot.facts.any(Facts::AWAITING_ROOM) {
-            self.slots.open_slot(number).facts.remove(Facts::AWAITING_ROOM);
-            self.watch(number);
-            sink(Event::Writable(number));
-        }
-        if slot.facts.any(Facts::READING) {
-            self.receive(number, sink);
-        } else if is(libc::EPOLLERR | libc::EPOLLHUP) {
-            let errno = pending_error(borrowed(&slot.handle));
-            self.hang_up(number, errno, sink);
-        }
-    }
-
-    fn on_connected(&mut self, number: u32, sink: &mut dyn FnMut(Event<'_>)) {
-        let slot = self.slots.open_slot(number);
-        match pending_error(borrowed(&slot.handle)) {
-            0 => {
-                slot.facts.remove(Facts::CONNECTING);
-                self.watch(number);
-                sink(Event::Connected(number));
-            }
-            errno => self.hang_up(number, errno, sink),
-        }
-    }
-
-    fn receive(&mut self, number: u32, sink: &mut dyn FnMut(Event<'_>)) {
-        let fd = self.slots.open_slot(number).handle as RawFd;
-        let (room, bytes) = (self.scratch.as_mut_ptr().cast(), self.scratch.len());
-        // SAFETY: `scratch` is live and has room for as many bytes as asked for.
-        let received = unsafe { libc::recv(fd, room, bytes, libc::MSG_DONTWAIT) };
-        match usize::try_from(received) {
-            Ok(0) => self.hang_up(number, 0, sink),
-            Ok(received) => sink(Event::Received(number, &self.scratch[..received])),
-            Err(_) => match errno(&io::Error::last_os_error()) {
-                libc::EAGAIN | libc::EINTR => {}
-                errno => self.hang_up(number, errno, sink),
-            },
-        }
-    }
-
-    fn accept_some(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
-        for _ in 0..ACCEPTS_PER_TURN_MAX {
-            let Some(listener) = self.listener.as_ref().filter(|_| self.accepting) else { return };
-            let fd = listener.as_fd().as_raw_fd();
-            let nowhere = std::ptr::null_mut();
-            // SAFETY: without a place for the peer's address the kernel writes nothing.
-            let result =
-                unsafe { libc::accept4(fd, nowhere, std::ptr::null_mut(), libc::SOCK_CLOEXEC) };
-            match check(result) {
-                Ok(fd) => {
-                    let socket = self.accepted.put(fd as u32);
-                    sink(Event::Accepted(socket));
-                }
-                Err(error) => match errno(&error) {
-                    libc::EAGAIN => return,
-                    libc::EINTR | libc::ECONNABORTED | libc::EPROTO => {
-                        self.counters.accepts_aborted += 1;
-                    }
-                    errno => {
-                        self.counters.accepts_failed += 1;
-                        self.listen(0);
-                        return sink(Event::AcceptFailed { errno });
-                    }
-                },
-            }
         }
     }
 }
@@ -354,7 +218,8 @@ impl Driver for Epoll {
         message.msg_iov = parts.as_mut_ptr().cast();
         message.msg_iovlen = pieces.len();
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: the first `msg_iovlen` of `parts` are written and name bytes of `pieces`, which is live; the kernel only reads.
+        // SAFETY: the first `msg_iovlen` of `parts` are written and name bytes of `pieces`, which
+        // is live; the kernel only reads.
         let sent = unsafe { libc::sendmsg(fd, &raw const message, flags) };
         self.answers.push(match taken(sent) {
             Ok(taken) => Answer::Flushed { slot, taken },
@@ -420,7 +285,8 @@ impl Drop for Epoll {
     }
 }
 
-/// What a send came to: a full socket took nothing, and so did one for which the kernel had no memory.
+/// What a send came to: a full socket took nothing, and so did one for which the kernel had no
+/// memory.
 fn taken(sent: isize) -> Result<u32, i32> {
     if sent >= 0 {
         return Ok(sent as u32);
@@ -437,7 +303,8 @@ fn errno(error: &io::Error) -> i32 {
 
 /// A handle whose slot or socket was just given up.
 fn owned(handle: u32) -> OwnedFd {
-    // SAFETY: the driver made or accepted this descriptor, and just took it out of the only place that names it.
+    // SAFETY: the driver made or accepted this descriptor, and just took it out of the only place
+    // that names it.
     unsafe { OwnedFd::from_raw_fd(handle as RawFd) }
 }
 
