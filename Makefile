@@ -1,0 +1,53 @@
+# The interface to the project: everything else calls these. `make help` lists them.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+DATA ?= data
+TOOLS := $(CURDIR)/target/tools
+DENY_VERSION := 0.20.2
+
+.PHONY: help
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
+
+.PHONY: run
+run: build ## Start everything in one process, on loopback, in development mode (data in DATA, default ./data)
+	target/release/gpusher-control dev --data $(DATA)
+
+.PHONY: build
+build: tool-chain ## Build all binaries, optimised
+	cargo build --release --bins
+
+.PHONY: test
+test: check ## Everything that must hold: formatting, lints, documentation, licences, all tests
+	cargo test --workspace --no-fail-fast
+
+.PHONY: check
+check: tool-chain deny ## Formatting, lints, documentation, licences
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --quiet
+
+.PHONY: deny
+deny: tool-chain ## Licences, banned and doubled dependencies, sources
+	@test -x $(TOOLS)/bin/cargo-deny || cargo install --quiet --locked --root $(TOOLS) cargo-deny@$(DENY_VERSION)
+	$(TOOLS)/bin/cargo-deny --all-features check --hide-inclusion-graph bans licenses sources
+
+.PHONY: load
+load: build ## 10,000 connections: logins, broadcasts, single pushes; latency, loss, memory, CPU per message
+	target/release/gpusher-loadtest --start target/release/gpusher-control
+
+.PHONY: bench
+bench: build ## What one core does: codec, session, outbox, mailbox, and the floor
+	target/release/gpusher-bench
+
+.PHONY: fmt
+fmt: tool-chain ## Format the code
+	cargo fmt --all
+
+.PHONY: tool-chain
+tool-chain:
+	@command -v cargo >/dev/null || { echo 'cargo is missing: install Rust from https://rustup.rs' >&2; exit 1; }
+	@command -v cc >/dev/null || { echo 'a C compiler is missing: install gcc or clang' >&2; exit 1; }
