@@ -109,6 +109,11 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
+    /// Another sequence of numbers, for a part that is to be repeatable by itself.
+    pub fn fork(&mut self) -> Self {
+        Self(self.number())
+    }
+
     /// A number below `end`, which must not be 0.
     pub fn below(&mut self, end: usize) -> usize {
         (self.number() % end as u64) as usize

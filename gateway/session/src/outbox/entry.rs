@@ -80,7 +80,7 @@ pub enum Lane {
 /// What one outbox may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OutboxLimits {
-    /// Of messages.
+    /// Of messages; exceeded by one frame at most, see [`super::Outbox::offer`].
     pub bytes_max: usize,
     /// Of messages.
     pub entries_max: usize,

@@ -84,7 +84,8 @@ impl<T> Outbox<T> {
     /// Queues a message, or does what its class says when there is no room. `removed` gets whatever will not be written because of that, the
     /// offered entry included. Control frames go past the hold, in order.
     ///
-    /// An outbox without messages takes any one of them, however large: else it could never be delivered.
+    /// An outbox without messages takes any one of them, however large, and so does one where only held messages wait, past these: else a large message could never be
+    /// delivered, and a replay that meets a full hold would start over for ever.
     pub fn offer(
         &mut self,
         entry: Entry<T>,
@@ -135,7 +136,7 @@ impl<T> Outbox<T> {
     ) -> Offered {
         let after_gap =
             self.gap.of(entry.position.kind).is_some_and(|gap| entry.position.seq >= gap);
-        if !after_gap && self.has_room(entry.frame.len(), limits) {
+        if !after_gap && self.has_room(entry.frame.len(), lane, limits) {
             self.push(entry, lane);
             return Offered::Queued;
         }
@@ -157,9 +158,9 @@ impl<T> Outbox<T> {
     ) -> Offered {
         let bytes = entry.frame.len();
         if policy == SlowPolicy::DropOldest && self.room_without_live(bytes, limits) {
-            while !self.has_room(bytes, limits) && self.drop_oldest_live(removed) {}
+            while !self.has_room(bytes, lane, limits) && self.drop_oldest_live(removed) {}
         }
-        if self.has_room(bytes, limits) {
+        if self.has_room(bytes, lane, limits) {
             self.push(entry, lane);
             return Offered::Queued;
         }
@@ -167,11 +168,15 @@ impl<T> Outbox<T> {
         if policy == SlowPolicy::Close { Offered::Close } else { Offered::Refused }
     }
 
-    fn has_room(&self, bytes: usize, limits: &OutboxLimits) -> bool {
+    fn has_room(&self, bytes: usize, lane: Lane, limits: &OutboxLimits) -> bool {
         let entries = self.loads.live.entries + self.loads.kept.entries;
         let fits = self.loads.live.bytes + self.loads.kept.bytes + bytes <= limits.bytes_max
             && entries < limits.entries_max;
-        fits || entries == 0
+        let first = match lane {
+            Lane::Pass => self.ready.len() == self.loads.control.entries,
+            Lane::Hold => entries == 0,
+        };
+        fits || first
     }
 
     /// Whether dropping live messages can help at all.
