@@ -30,7 +30,11 @@ const SOCKET_BUFFER_BYTES: u32 = 16 * 1_024;
 /// # Errors
 /// With what does not hold, or why it could not be tried, and the remedy.
 pub fn run(descriptors: Descriptors) -> Result<RingFlags, UringError> {
-    let mut test = SelfTest::new(descriptors)?;
+    run_with(descriptors, RingFlags::All)
+}
+
+fn run_with(descriptors: Descriptors, flags: RingFlags) -> Result<RingFlags, UringError> {
+    let mut test = SelfTest::new(descriptors, flags)?;
     let mut client = test.accepts()?;
     test.receives(&mut client)?;
     test.skips_completions(&mut client)?;
@@ -68,9 +72,9 @@ enum Seen {
 }
 
 impl SelfTest {
-    fn new(descriptors: Descriptors) -> Result<Self, UringError> {
+    fn new(descriptors: Descriptors, flags: RingFlags) -> Result<Self, UringError> {
         let options =
-            UringOptions { descriptors, sq_entries: 32, cq_entries: 64, scratch_buffers: 4 };
+            UringOptions { descriptors, flags, sq_entries: 32, cq_entries: 64, scratch_buffers: 4 };
         let listen = ListenOptions {
             send_buffer_bytes: SOCKET_BUFFER_BYTES,
             receive_buffer_bytes: SOCKET_BUFFER_BYTES,
@@ -313,13 +317,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_kernel_passes_with_plain_descriptors() {
-        run(Descriptors::Plain).unwrap();
-    }
-
-    #[test]
-    fn this_kernel_passes_with_direct_descriptors() {
-        run(Descriptors::Direct { table: 16 }).unwrap();
+    fn this_kernel_passes_in_every_configuration() {
+        for descriptors in [Descriptors::Plain, Descriptors::Direct { table: 16 }] {
+            for flags in RingFlags::BEST_FIRST {
+                assert_eq!(run_with(descriptors, flags).unwrap(), flags);
+            }
+        }
     }
 
     #[test]

@@ -4,18 +4,28 @@
 
 use gpusher_sys::driver::{Driver, Event};
 use gpusher_sys::epoll::Epoll;
-use gpusher_sys::mailbox::{SendError, mailbox};
+use gpusher_sys::mailbox::{Mailbox, SendError, Sender, mailbox};
+use gpusher_sys::uring::{Uring, UringOptions};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Sender and sequence.
+type Message = (usize, u64);
+
 const SENDERS: usize = 4;
-const MESSAGES_EACH: u64 = 50_000;
+const MESSAGES_EACH: u64 = 20_000;
 
 #[test]
 fn no_wake_up_is_lost() {
     // Small, so that the mailbox is often full and often empty: both edges of the handshake.
-    let (sender, mut mailbox) = mailbox::<(usize, u64)>(64).unwrap();
-    let mut driver = Epoll::new(None, mailbox.waker()).unwrap();
+    let (sender, mut mailbox) = mailbox(64).unwrap();
+    let waker = mailbox.waker();
+    run(&mut Epoll::new(None, waker.clone()).unwrap(), &sender, &mut mailbox);
+    let options = UringOptions::default();
+    run(&mut Uring::new(&options, None, waker).unwrap(), &sender, &mut mailbox);
+}
+
+fn run(driver: &mut dyn Driver, sender: &Sender<Message>, mailbox: &mut Mailbox<Message>) {
     let threads: Vec<_> = (0..SENDERS)
         .map(|number| {
             let sender = sender.clone();

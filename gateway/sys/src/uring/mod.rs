@@ -128,7 +128,7 @@ impl Uring {
         listener: Option<Listener>,
         waker: Waker,
     ) -> Result<Self, UringError> {
-        let ring = Ring::new(options.sq_entries, options.cq_entries)?;
+        let ring = Ring::new(options)?;
         // SHUTDOWN is always handed to the kernel's workers; it does not block, so two are plenty
         // where thousands are asked for.
         let limited = ring.io_uring().submitter().register_iowq_max_workers(&mut [2, 2]);

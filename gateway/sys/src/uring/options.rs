@@ -1,5 +1,7 @@
 //! How a ring is made.
 
+use super::RingFlags;
+
 /// Where sockets live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Descriptors {
@@ -19,6 +21,8 @@ pub enum Descriptors {
 pub struct UringOptions {
     /// Where sockets live.
     pub descriptors: Descriptors,
+    /// What to ask of the kernel first; less is tried where it refuses.
+    pub flags: RingFlags,
     /// Operations per system call; a power of two.
     pub sq_entries: u32,
     /// Completions that fit before the kernel has to keep a list; a power of two, at most 65,536 on
@@ -32,6 +36,7 @@ impl Default for UringOptions {
     fn default() -> Self {
         Self {
             descriptors: Descriptors::Plain,
+            flags: RingFlags::All,
             sq_entries: 4_096,
             cq_entries: 65_536,
             scratch_buffers: 256,

@@ -2,6 +2,7 @@
 //! crate's cannot name a registered ring together with NO_IOWAIT), and emptied into a list.
 
 use super::error::UringError;
+use super::options::UringOptions;
 use super::tag::Tag;
 use crate::syscall::check;
 use io_uring::{EnterFlags, IoUring, squeue};
@@ -29,7 +30,8 @@ pub enum RingFlags {
 }
 
 impl RingFlags {
-    const BEST_FIRST: [Self; 3] = [Self::All, Self::WithoutNoSqarray, Self::WithoutDeferTaskrun];
+    pub(crate) const BEST_FIRST: [Self; 3] =
+        [Self::All, Self::WithoutNoSqarray, Self::WithoutDeferTaskrun];
 
     fn build(self, sq_entries: u32, cq_entries: u32) -> io::Result<IoUring> {
         let mut builder = IoUring::builder();
@@ -105,8 +107,8 @@ struct ResourceUpdate {
 }
 
 impl Ring {
-    pub(super) fn new(sq_entries: u32, cq_entries: u32) -> Result<Self, UringError> {
-        let (ring, flags) = Self::set_up(sq_entries, cq_entries)?;
+    pub(super) fn new(options: &UringOptions) -> Result<Self, UringError> {
+        let (ring, flags) = Self::set_up(options)?;
         let features = ring.params();
         for (present, missing) in [
             (features.is_feature_nodrop(), "overflow list"),
@@ -130,10 +132,10 @@ impl Ring {
         Ok(ring)
     }
 
-    fn set_up(sq_entries: u32, cq_entries: u32) -> Result<(IoUring, RingFlags), UringError> {
+    fn set_up(options: &UringOptions) -> Result<(IoUring, RingFlags), UringError> {
         let mut refusal = None;
-        for flags in RingFlags::BEST_FIRST {
-            match flags.build(sq_entries, cq_entries) {
+        for flags in RingFlags::BEST_FIRST.into_iter().skip_while(|flags| *flags != options.flags) {
+            match flags.build(options.sq_entries, options.cq_entries) {
                 Ok(ring) => return Ok((ring, flags)),
                 Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refusal = Some(error),
                 Err(error) => return Err(UringError::from_setup(error)),
