@@ -2,7 +2,7 @@
 //! both; parsed once into the types used at run time.
 
 mod file;
-mod overlay;
+pub mod overlay;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -166,9 +166,9 @@ impl RuntimeConfig {
         text: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
-        let mut table = overlay::defaults();
+        let mut table = DEFAULTS.parse().expect("the embedded defaults are TOML");
         overlay::apply_text(&mut table, text)?;
-        overlay::apply_environment(&mut table, environment)?;
+        overlay::apply_environment(&mut table, ENVIRONMENT_PREFIX, environment)?;
         file::File::read(table)?.into_runtime()
     }
 
@@ -202,7 +202,7 @@ pub enum ConfigError {
     #[error("the configuration is not TOML: {0}")]
     Syntax(#[from] toml::de::Error),
     /// Not a key of ours.
-    #[error("unknown key {key}; `gpusher-gateway --print-config` lists all keys")]
+    #[error("unknown key {key}; the printed configuration lists all keys")]
     UnknownKey {
         /// Path of the key, or the environment variable.
         key: String,

@@ -1,25 +1,29 @@
 //! Layers of one table: the defaults name every key and its type, each layer above may only replace values.
+//!
+//! The control plane's configuration is laid out by the same rules.
 
-use super::{ConfigError, DEFAULTS, ENVIRONMENT_PREFIX};
+use super::ConfigError;
 use toml::{Table, Value};
 
-/// The embedded file.
-pub(super) fn defaults() -> Table {
-    DEFAULTS.parse().expect("the embedded defaults are TOML")
-}
-
 /// Lays a file's text over the table.
-pub(super) fn apply_text(table: &mut Table, text: &str) -> Result<(), ConfigError> {
+///
+/// # Errors
+/// With the key that is unknown or of another type.
+pub fn apply_text(table: &mut Table, text: &str) -> Result<(), ConfigError> {
     apply(table, text.parse()?, "")
 }
 
-/// Lays variables over the table; those without our prefix are none of our business.
-pub(super) fn apply_environment(
+/// Lays variables over the table; those without our prefix are none of our business. A list is written as in TOML.
+///
+/// # Errors
+/// With the variable that names no key, or the key and what may stand there.
+pub fn apply_environment(
     table: &mut Table,
+    prefix: &str,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<(), ConfigError> {
     for (name, text) in environment {
-        let Some(path) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
+        let Some(path) = name.strip_prefix(prefix) else { continue };
         let path = path.to_lowercase().replace("__", ".");
         let Some(slot) = find(table, &path) else {
             return Err(ConfigError::UnknownKey { key: name });
