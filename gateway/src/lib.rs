@@ -2,10 +2,23 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
+pub mod boot;
+pub mod budget;
 pub mod config;
+pub mod gateway;
+mod host;
 pub mod link;
 pub mod links;
 pub mod mail;
 pub mod metrics;
+mod plan;
+mod seat;
+mod servers;
 pub mod shard;
 pub mod token;
+
+pub use boot::BootError;
+pub use config::RuntimeConfig;
+pub use gateway::Gateway;
+pub use link::LinkEnds;

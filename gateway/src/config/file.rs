@@ -46,14 +46,14 @@ struct LinkKeys {
 struct LimitKeys {
     outbox_bytes: i64,
     outbox_frames: i64,
+    outbox_bytes_per_shard: i64,
     frame_bytes_before_admission: i64,
     frame_bytes: i64,
     partial_bytes_per_shard: i64,
     topics_per_connection: i64,
-    upstream_per_second: i64,
-    upstream_burst: i64,
+    frames_per_second: i64,
+    frames_burst: i64,
     mail_per_shard: i64,
-    jobs_per_shard: i64,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +61,7 @@ struct LimitKeys {
 struct DeadlineKeys {
     login_ms: i64,
     idle_ms: i64,
+    slow_ms: i64,
     heartbeat_ms: i64,
     ack_delay_ms: i64,
     admit_alone_ms: i64,
@@ -124,6 +125,11 @@ impl LimitKeys {
         Ok(Limits {
             outbox_bytes: number("limits.outbox_bytes", self.outbox_bytes, 1)?,
             outbox_frames: number("limits.outbox_frames", self.outbox_frames, 1)?,
+            outbox_bytes_per_shard: number(
+                "limits.outbox_bytes_per_shard",
+                self.outbox_bytes_per_shard,
+                1,
+            )?,
             frame_bytes_before_admission: number(
                 "limits.frame_bytes_before_admission",
                 self.frame_bytes_before_admission,
@@ -140,10 +146,9 @@ impl LimitKeys {
                 self.topics_per_connection,
                 0,
             )?,
-            upstream_per_second: number("limits.upstream_per_second", self.upstream_per_second, 1)?,
-            upstream_burst: number("limits.upstream_burst", self.upstream_burst, 1)?,
+            frames_per_second: number("limits.frames_per_second", self.frames_per_second, 0)?,
+            frames_burst: number("limits.frames_burst", self.frames_burst, 1)?,
             mail_per_shard: number("limits.mail_per_shard", self.mail_per_shard, 1)?,
-            jobs_per_shard: number("limits.jobs_per_shard", self.jobs_per_shard, 1)?,
         })
     }
 }
@@ -153,6 +158,7 @@ impl DeadlineKeys {
         Ok(Deadlines {
             login: millis("deadlines.login_ms", self.login_ms)?,
             idle: millis("deadlines.idle_ms", self.idle_ms)?,
+            slow: millis("deadlines.slow_ms", self.slow_ms)?,
             heartbeat: millis("deadlines.heartbeat_ms", self.heartbeat_ms)?,
             ack_delay: millis("deadlines.ack_delay_ms", self.ack_delay_ms)?,
             admit_alone: millis("deadlines.admit_alone_ms", self.admit_alone_ms)?,

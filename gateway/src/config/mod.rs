@@ -106,22 +106,22 @@ pub struct Limits {
     pub outbox_bytes: usize,
     /// Frames in one outbox.
     pub outbox_frames: usize,
+    /// Bytes in all outboxes of one shard.
+    pub outbox_bytes_per_shard: usize,
     /// Largest body before the admission.
-    pub frame_bytes_before_admission: usize,
+    pub frame_bytes_before_admission: u32,
     /// Largest body after it.
-    pub frame_bytes: usize,
+    pub frame_bytes: u32,
     /// Bytes of partial frames in one shard.
     pub partial_bytes_per_shard: usize,
     /// Topics of one connection.
     pub topics_per_connection: usize,
-    /// Client messages a second.
-    pub upstream_per_second: u32,
-    /// Client messages at once.
-    pub upstream_burst: u32,
+    /// Frames of one client a second; 0: no limit.
+    pub frames_per_second: u32,
+    /// Frames of one client at once.
+    pub frames_burst: u32,
     /// Mails waiting before one shard.
     pub mail_per_shard: usize,
-    /// Fan-out jobs waiting in one shard.
-    pub jobs_per_shard: usize,
 }
 
 /// How long things may take.
@@ -131,6 +131,8 @@ pub struct Deadlines {
     pub login: Duration,
     /// Between two frames of a client.
     pub idle: Duration,
+    /// Until a socket that takes nothing is given up.
+    pub slow: Duration,
     /// Heartbeat interval told to clients.
     pub heartbeat: Duration,
     /// Longest delay of acknowledgements told to clients.

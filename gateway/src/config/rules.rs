@@ -73,7 +73,7 @@ impl RuntimeConfig {
                 "run several gateways",
             ),
             (
-                limits.frame_bytes <= BODY_BYTES_MAX as usize,
+                limits.frame_bytes <= BODY_BYTES_MAX,
                 "limits.frame_bytes",
                 "more than the protocol's 4 MiB",
                 "lower it",
@@ -85,7 +85,7 @@ impl RuntimeConfig {
                 "lower it",
             ),
             (
-                limits.partial_bytes_per_shard >= limits.frame_bytes,
+                limits.partial_bytes_per_shard >= limits.frame_bytes as usize,
                 "limits.partial_bytes_per_shard",
                 "not even one frame of limits.frame_bytes fits",
                 "raise it",

@@ -39,6 +39,17 @@ pub struct LinkStatus {
     pub stopped: Vec<(u32, Option<String>)>,
 }
 
+impl LinkStatus {
+    /// One sentence for each shard that has ended.
+    pub(crate) fn ended_shards(&self) -> Vec<String> {
+        let ended = self.stopped.iter().map(|(shard, error)| match error {
+            Some(error) => format!("shard {shard} ended: {error}"),
+            None => format!("shard {shard} ended"),
+        });
+        ended.collect()
+    }
+}
+
 /// What the link connects.
 pub struct LinkParts {
     /// How the gateway introduces itself to logic.

@@ -1,0 +1,145 @@
+//! The gateway as a process of its own.
+//!
+//! | exit code | meaning |
+//! | --- | --- |
+//! | 0 | stopped by SIGINT or SIGTERM, or did what was asked |
+//! | 64 | the command line or the configuration is wrong |
+//! | 69 | the configuration is right, but the host does not let the gateway start |
+//! | 70 | a shard failed while running |
+
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+use gpusher_gateway::boot::BootError;
+use gpusher_gateway::config::{Auth, DEFAULTS, Io, RuntimeConfig};
+use gpusher_gateway::gateway::Gateway;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const USAGE: u8 = 64;
+const UNAVAILABLE: u8 = 69;
+const SOFTWARE: u8 = 70;
+
+/// Holds client connections, and delivers what logic sends.
+#[derive(Parser)]
+#[command(name = "gpusher-gateway", version)]
+struct Arguments {
+    /// Configuration file; without it, the defaults.
+    #[arg(long, env = "GPUSHER_GATEWAY_CONFIG")]
+    config: Option<PathBuf>,
+    /// How to talk to the kernel, over the configuration.
+    #[arg(long)]
+    io: Option<Io>,
+    /// Where clients connect, over the configuration.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Print the defaults with the documentation of every key, and end.
+    #[arg(long)]
+    print_config: bool,
+    /// Read and check the configuration, and end.
+    #[arg(long)]
+    check_config: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    if arguments.print_config {
+        print!("{DEFAULTS}");
+        return ExitCode::SUCCESS;
+    }
+    tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).init();
+    let config = match read(&arguments) {
+        Ok(config) => config,
+        Err(text) => return refuse(USAGE, &text),
+    };
+    if arguments.check_config {
+        return ExitCode::SUCCESS;
+    }
+    run(config)
+}
+
+fn filter() -> tracing_subscriber::EnvFilter {
+    let default = tracing_subscriber::EnvFilter::new("info");
+    tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or(default)
+}
+
+fn read(arguments: &Arguments) -> Result<RuntimeConfig, String> {
+    let mut config = RuntimeConfig::load(arguments.config.as_deref(), std::env::vars())
+        .map_err(|error| error.to_string())?;
+    config.io = arguments.io.unwrap_or(config.io);
+    config.listen = arguments.listen.unwrap_or(config.listen);
+    config.validate().map_err(|refused| refused.to_string())?;
+    Ok(config)
+}
+
+fn refuse(code: u8, text: &str) -> ExitCode {
+    eprintln!("gpusher-gateway: {text}");
+    code.into()
+}
+
+fn run(config: RuntimeConfig) -> ExitCode {
+    let runtime = match runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(UNAVAILABLE, &format!("cannot start a runtime: {error}")),
+    };
+    if config.auth == Auth::Any {
+        tracing::warn!("any token is accepted: for development only");
+    }
+    match Gateway::start(config, runtime.handle()) {
+        Err(BootError::Refused(refused)) => refuse(USAGE, &refused.to_string()),
+        Err(error) => refuse(UNAVAILABLE, &format!("{error} (see {})", error.key())),
+        Ok(gateway) => runtime.block_on(serve(gateway)),
+    }
+}
+
+/// Runs until it is told to stop or a shard fails.
+async fn serve(gateway: Gateway) -> ExitCode {
+    println!("{}", gateway.budget());
+    if let Some(warning) = gateway.io_warning() {
+        tracing::warn!(warning, "epoll instead of io_uring");
+    }
+    let io = gateway.metrics().constants.io;
+    tracing::info!(
+        clients = %gateway.client_addr(),
+        logic = ?gateway.rpc_addr(),
+        admin = ?gateway.admin_addr(),
+        io,
+        "ready"
+    );
+    let failure = tokio::select! {
+        () = stop_signal() => None,
+        failure = gateway.failure() => Some(failure),
+    };
+    tracing::info!("stopping");
+    gateway.shutdown().await;
+    match failure {
+        None => ExitCode::SUCCESS,
+        Some(failure) => refuse(SOFTWARE, &failure),
+    }
+}
+
+async fn stop_signal() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        tracing::error!("cannot watch for signals; stopping only with the process");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
