@@ -162,8 +162,7 @@ fn measure(arguments: &Arguments) -> Result<Report> {
     let config = arguments.run_config(server.clients);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let mut report = runtime.block_on(run(&server, &config, driver::open))?;
+    let report = runtime.block_on(run(&server, &config, driver::open))?;
     drop(server);
-    driver::add_floor(&mut report, &config)?;
     Ok(report)
 }
