@@ -4,6 +4,7 @@
 
 pub mod codec;
 pub mod environment;
+pub mod floor;
 pub mod mailbox;
 pub mod outbox;
 pub mod session;
@@ -15,9 +16,10 @@ use timing::{Effort, Figure};
 pub type Group = (&'static str, fn(Effort) -> Vec<Figure>);
 
 /// All groups, in the order of a push.
-pub const GROUPS: [Group; 4] = [
+pub const GROUPS: [Group; 5] = [
     ("codec", codec::figures),
     ("session", session::figures),
     ("outbox", outbox::figures),
     ("mailbox", mailbox::figures),
+    ("floor", floor::figures),
 ];

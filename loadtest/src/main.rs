@@ -82,6 +82,10 @@ struct Arguments {
     json: bool,
 }
 
+/// The floor needs a descriptor for each socket, of the 20,000 that a cautious machine gives.
+const FLOOR_SOCKETS_MAX: u32 = 10_000;
+const FLOOR_ROUNDS: u32 = 5;
+
 impl Arguments {
     fn run_config(&self, clients: SocketAddrV4) -> RunConfig {
         RunConfig {
@@ -162,7 +166,10 @@ fn measure(arguments: &Arguments) -> Result<Report> {
     let config = arguments.run_config(server.clients);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let report = runtime.block_on(run(&server, &config, driver::open))?;
+    let mut report = runtime.block_on(run(&server, &config, driver::open))?;
     drop(server);
+    let sockets = arguments.connections.min(FLOOR_SOCKETS_MAX);
+    let floor = gpusher_bench::floor::measure(sockets, FLOOR_ROUNDS, arguments.size)?;
+    report.set_floor(floor);
     Ok(report)
 }

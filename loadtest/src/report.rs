@@ -2,6 +2,7 @@
 
 use crate::measure::Series;
 use crate::pusher::Offered;
+use gpusher_bench::floor::Floor;
 use serde::Serialize;
 
 /// What one phase of pushing showed.
@@ -106,8 +107,8 @@ pub struct Report {
     pub phases: Vec<PhaseReport>,
     /// CPU time of a bare ring for each message, in microseconds, in the same run.
     pub bare_ring_cpu_us_per_message: Option<f64>,
-    /// CPU time of a bare `write` loop for each message, in microseconds, in the same run.
-    pub bare_write_cpu_us_per_message: Option<f64>,
+    /// CPU time of a bare `send(2)` loop for each message, in microseconds, in the same run.
+    pub bare_send_cpu_us_per_message: Option<f64>,
     /// Why the run does not count, if it does not.
     pub invalid: Option<String>,
 }
@@ -118,6 +119,12 @@ impl Report {
         self.logged_in == u64::from(self.connections)
             && self.connections_lost == 0
             && self.phases.iter().all(PhaseReport::clean)
+    }
+
+    /// Notes what bare sends cost.
+    pub fn set_floor(&mut self, floor: Floor) {
+        self.bare_ring_cpu_us_per_message = Some(floor.ring_ns / 1e3);
+        self.bare_send_cpu_us_per_message = Some(floor.system_calls_ns / 1e3);
     }
 
     /// Prints the table.
@@ -152,11 +159,11 @@ impl Report {
                 cpu.map_or_else(|| "-".to_owned(), |cpu| format!("{cpu:.2}")),
             );
         }
-        if let (Some(ring), Some(write)) =
-            (self.bare_ring_cpu_us_per_message, self.bare_write_cpu_us_per_message)
+        if let (Some(ring), Some(calls)) =
+            (self.bare_ring_cpu_us_per_message, self.bare_send_cpu_us_per_message)
         {
             println!("{:<76} {ring:>20.2}", "a bare ring, same run");
-            println!("{:<76} {write:>20.2}", "a bare write loop, same run");
+            println!("{:<76} {calls:>20.2}", "a bare send(2) loop, same run");
         }
         match (&self.invalid, self.passed()) {
             (Some(why), _) => println!("\nINVALID: {why}"),

@@ -101,7 +101,7 @@ pub async fn run<D: Driver + 'static>(
         slab_bytes_per_connection: each(|usage| usage.slab_bytes),
         phases,
         bare_ring_cpu_us_per_message: None,
-        bare_write_cpu_us_per_message: None,
+        bare_send_cpu_us_per_message: None,
         invalid: bottleneck(&offered),
     })
 }
