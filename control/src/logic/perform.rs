@@ -1,7 +1,7 @@
 //! Performs the core's work: each kind a short conversation with the store, the routes or the queue.
 
 use super::core::work::*;
-use super::core::{Now, Positions, channels_of};
+use super::core::{Now, Positions, channels_of, furthest};
 use super::data::Data;
 use super::prepare::prepare;
 use crate::error::{Code, Result};
@@ -84,7 +84,7 @@ async fn login(data: &Data, asks: &[LoginAsk]) -> Result<Vec<LoginAnswer>> {
         LoginAnswer {
             opened: ask.opened.clone(),
             replaced,
-            cursors: [cursors.own, cursors.app, cursors.everyone],
+            cursors: furthest([cursors.own, cursors.app, cursors.everyone], &ask.pending),
             heads: channels.map(|channel| heads.get(&channel).copied().unwrap_or_default()),
         }
     });

@@ -12,9 +12,10 @@ use super::link::{End, Socket, Up, drive};
 use super::{http, perform};
 use crate::error::{Code, Error, Result};
 use crate::message_id::MessageIds;
-use futures_util::StreamExt;
+use futures_util::stream::{self, StreamExt};
+use gpusher_gateway::link::{LinkEnd, LinkEnds};
 use gpusher_proto::data::Record;
-use gpusher_proto::gateway::{App, Attach, Batch, FromGateway, Report, ToGateway, to_gateway};
+use gpusher_proto::gateway::{App, Attach, Batch, Report, ToGateway, to_gateway};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -24,6 +25,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 /// Reports on their way from all links.
 const INPUTS: usize = 256;
@@ -68,8 +70,8 @@ pub struct Logic {
     apps: watch::Receiver<Vec<App>>,
     refresh: watch::Sender<()>,
     counters: Arc<Counters>,
-    run: JoinHandle<()>,
-    consumer: JoinHandle<()>,
+    /// The core's task and the queue's; none once they have been waited for.
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Logic {
@@ -121,23 +123,24 @@ impl Logic {
             apps,
             refresh,
             counters,
-            run: tokio::spawn(runner.run()),
-            consumer,
+            tasks: vec![tokio::spawn(runner.run()), consumer],
         }
     }
 
     /// Attaches a gateway in this process by its ends of the link.
-    pub fn attach_channels(
-        &self,
-        to: mpsc::Sender<ToGateway>,
-        from: mpsc::Receiver<FromGateway>,
-    ) -> JoinHandle<()> {
+    pub fn attach_gateway(&self, ends: LinkEnds) -> JoinHandle<()> {
         self.expected.fetch_add(1, Relaxed);
         let (socket, mut attach) = (self.socket.clone(), self.attach_maker());
         tokio::spawn(async move {
+            let LinkEnds { to, from, end } = ends;
             let (key, attach) = attach();
+            // The reason is set before the channel closes.
+            let broken = stream::iter([()]).filter_map(move |()| {
+                let why = end.get().filter(|why| *why != LinkEnd::Shutdown);
+                std::future::ready(why.map(|why| Err(Status::aborted(why.to_string()))))
+            });
             if to.send(attach).await.is_ok() {
-                drive(&socket, key, to, ReceiverStream::new(from).map(Ok)).await;
+                drive(&socket, key, to, ReceiverStream::new(from).map(Ok).chain(broken)).await;
             }
         })
     }
@@ -184,13 +187,19 @@ impl Logic {
     }
 
     /// Ends the instance: no more records are taken, what is known is written and committed.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.socket.stop.cancel();
-        for task in [self.run, self.consumer] {
+        for task in self.tasks.drain(..) {
             if let Err(error) = task.await {
                 tracing::error!(%error, "logic did not end well");
             }
         }
+    }
+}
+
+impl Drop for Logic {
+    fn drop(&mut self) {
+        self.socket.stop.cancel();
     }
 }
 
@@ -203,7 +212,7 @@ fn system_clock() -> Clock {
     })
 }
 
-/// A link as the runner sees it.
+/// The way out to a gateway.
 struct Outlet {
     batches: mpsc::UnboundedSender<Batch>,
     cut: CancellationToken,
@@ -227,6 +236,7 @@ struct Runner {
 
 impl Runner {
     async fn run(mut self) {
+        self.core.on_apps(self.apps.borrow_and_update().clone());
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -240,7 +250,7 @@ impl Runner {
                 }
                 Ok(()) = self.apps.changed() => {
                     let apps = self.apps.borrow_and_update().clone();
-                    self.core.on_apps(&apps);
+                    self.core.on_apps(apps);
                 }
                 _ = tick.tick() => {
                     self.core.set_time((self.clock)());
@@ -277,8 +287,6 @@ impl Runner {
             Input::Up(up) => {
                 self.links.insert(up.key, Outlet { batches: up.batches, cut: up.cut });
                 self.core.on_link_up(up.key, &up.hello);
-                let apps = self.apps.borrow().clone();
-                self.core.on_apps(&apps);
             }
             Input::Report(key, report) => self.core.on_report(key, report),
             Input::Credit(key, commands) => self.core.on_credit(key, commands),

@@ -16,6 +16,8 @@ impl Core {
         }
         self.links.insert(key, Link::new(hello));
         self.gateways.insert(hello.gateway, key);
+        // Its table may be from before the last change.
+        self.send_apps(key);
         self.attach_lease(key);
     }
 

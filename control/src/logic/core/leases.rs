@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::Result;
 use gpusher_proto::data::{GatewayLease, GatewayMembership, Route};
-use gpusher_proto::gateway::{App, Apps, Membership, MembershipAck};
+use gpusher_proto::gateway::{Apps, Membership, MembershipAck};
 
 impl Core {
     pub(super) fn attach_lease(&mut self, key: LinkKey) {
@@ -24,7 +24,7 @@ impl Core {
             })
             .collect();
         let bound = |session: &&Session| {
-            ConnId::from_raw(session.conn).gateway() == gateway && session.phase != Phase::Opening
+            ConnId::from_raw(session.conn).gateway() == gateway && !session.closed
         };
         let route = |session: &Session| Route {
             conn: session.conn,
@@ -66,11 +66,17 @@ impl Core {
         self.logins.extend(std::mem::take(&mut link.early));
     }
 
-    /// The table of apps is another, or a gateway may have an old one.
-    pub fn on_apps(&mut self, apps: &[App]) {
-        for link in self.links.values_mut() {
-            link.push(command::Kind::Apps(Apps { apps: apps.to_vec() }), None);
+    /// The table of apps is another.
+    pub fn on_apps(&mut self, apps: Vec<App>) {
+        self.apps = apps;
+        for key in self.link_keys() {
+            self.send_apps(key);
         }
+    }
+
+    pub(super) fn send_apps(&mut self, key: LinkKey) {
+        let apps = self.apps.clone();
+        self.link(key).push(command::Kind::Apps(Apps { apps }), None);
     }
 
     pub(super) fn renew_leases(&mut self) {

@@ -86,7 +86,9 @@ impl Core {
             version: opened.version,
             since_ms: opened.at_ms,
         };
-        Some(LoginAsk { opened, route })
+        let device = Device::new(opened.app_id, &opened.user, &opened.device);
+        let pending = self.cursors.pending(&device);
+        Some(LoginAsk { opened, route, pending })
     }
 
     pub(super) fn on_login(&mut self, answer: LoginAnswer) {
@@ -109,6 +111,7 @@ impl Core {
             let tail = tail.and_then(|key| self.tails.get(&key)).map_or(0, |tail| tail.last);
             head.last = head.last.max(tail);
         }
+        // What moved before the store was asked is in the answer; what moved since is still here.
         let cursors = furthest(cursors, &self.cursors.pending(&device));
         let (from, resumed) = match opened.again {
             true => (furthest(cursors, &session.acked), Vec::new()),
@@ -159,22 +162,27 @@ impl Core {
         }
     }
 
-    /// Of several connections of one device the latest login stays.
+    /// Connections that are not bound any more because of a login: older ones of the same device, the oldest of a user with too
+    /// many, or the login itself if the device has a younger one.
     fn replace(&mut self, opened: &Opened, replaced: &[Route]) {
-        for route in replaced.iter().filter(|route| route.conn != opened.conn) {
-            let newer = (route.since_ms, route.conn) > (opened.at_ms, opened.conn);
-            let loser = if newer { opened.conn } else { route.conn };
+        for route in replaced {
+            // It ended on its own, only its route was still there.
+            if self.alone && self.sessions.get(route.conn).is_none_or(|session| session.closed) {
+                continue;
+            }
             self.count(Count::Replaced, 1);
-            let device = Device::new(opened.app_id, &opened.user, &opened.device);
-            self.kick_loops.replaced(self.now.mono_ms, &device);
+            let device = Device::new(route.app_id, &route.user, &route.device);
+            if !device.device.is_empty() && route.device == opened.device {
+                self.kick_loops.replaced(self.now.mono_ms, &device);
+            }
             let kick = Kick {
-                conn: loser,
+                conn: route.conn,
                 reason: code::REPLACED,
                 advice: ADVICE_STAY_AWAY,
                 delay_ms: 0,
-                text: "another connection of this device has logged in".to_owned(),
+                text: "another connection of this device or user has logged in".to_owned(),
             };
-            self.command(loser, command::Kind::Kick(kick));
+            self.command(route.conn, command::Kind::Kick(kick));
         }
     }
 

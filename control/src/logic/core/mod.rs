@@ -33,7 +33,7 @@ mod upstream;
 pub mod withdrawal;
 pub mod work;
 
-pub use cursor::Positions;
+pub use cursor::{Positions, furthest};
 pub use link::LinkKey;
 pub use login::channels_of;
 pub use plan::{Prepared, PreparedPush, channel_kind, is_expired};
@@ -47,7 +47,7 @@ use consume::Tail;
 use cursor::CursorWrites;
 use gpusher_proto::conn_id::ConnId;
 use gpusher_proto::data::{ConnKey, Record, UpstreamMessage};
-use gpusher_proto::gateway::{Batch, Opened, command, event};
+use gpusher_proto::gateway::{App, Batch, Opened, command, event};
 use gpusher_proto::gateway::{Hello, Report};
 use job::Progress;
 use kick_loop::KickLoops;
@@ -84,6 +84,8 @@ pub struct Core {
 
     links: BTreeMap<LinkKey, Link>,
     gateways: FxHashMap<u32, LinkKey>,
+    /// The table that gateways have.
+    apps: Vec<App>,
     closing: Vec<LinkKey>,
     leases: VecDeque<LeaseAsk>,
     announcements: Vec<Announcement>,
@@ -143,6 +145,7 @@ impl Core {
             busy: FxHashMap::default(),
             links: BTreeMap::new(),
             gateways: FxHashMap::default(),
+            apps: Vec::new(),
             closing: Vec::new(),
             leases: VecDeque::new(),
             announcements: Vec::new(),

@@ -74,6 +74,8 @@ pub struct LoginAsk {
     pub opened: Opened,
     /// What is bound.
     pub route: Route,
+    /// Cursor moves that the store may not know yet when it is asked.
+    pub pending: Positions,
 }
 
 /// A login with all that is known about it.
