@@ -5,13 +5,15 @@ use gpusher_session::fuzz::life;
 use std::fs;
 use std::path::Path;
 
-const LIVES: usize = 500_000;
+/// Damaged conversations are longer, and go deeper.
+const RANDOM_LIVES: usize = 700_000;
+const DAMAGED_LIVES: usize = 300_000;
 
 #[test]
 fn of_random_bytes() {
     let mut random = Random::seeded();
     let mut input = Vec::new();
-    for _ in 0..LIVES {
+    for _ in 0..RANDOM_LIVES {
         random.fill(&mut input, 48);
         life(&input);
     }
@@ -27,7 +29,7 @@ fn of_damaged_conversations() {
     assert!(seeds.len() > 3);
     let mut random = Random::seeded();
     let mut input = Vec::new();
-    for _ in 0..LIVES {
+    for _ in 0..DAMAGED_LIVES {
         input.clear();
         input.extend_from_slice(&seeds[random.below(seeds.len())]);
         random.damage(&mut input);

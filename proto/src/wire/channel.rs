@@ -1,5 +1,7 @@
 //! Channels, positions in them, and the one number that version 0 has for both.
 
+use super::code::WireError;
+use super::read::check_name;
 pub use crate::gateway::ChannelKind;
 
 /// A sequence number in a channel of the connection's user.
@@ -55,6 +57,16 @@ impl Target {
             1 => Some(Self::User),
             4 => Some(Self::Topic),
             _ => None,
+        }
+    }
+
+    /// Names are 1 to 64 bytes, and the application has none.
+    pub(crate) fn check_name(self, name: &str) -> Result<(), WireError> {
+        match self {
+            Self::Application if name.is_empty() => Ok(()),
+            Self::Application => Err(WireError::malformed("the application has no name")),
+            _ if name.is_empty() => Err(WireError::malformed("name of the target is empty")),
+            _ => check_name(name, "name of the target is longer than 64 bytes"),
         }
     }
 }

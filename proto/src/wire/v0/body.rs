@@ -129,7 +129,7 @@ impl<'a> Upstream<'a> {
     /// # Errors
     /// `malformed` for a name that its target does not allow.
     pub fn new(target: Target, name: &'a str, content: &'a [u8]) -> Result<Self, WireError> {
-        check_target_name(target, name)?;
+        target.check_name(name)?;
         let (uuid, topic) = match target {
             Target::Application => ("", ""),
             Target::User => (name, ""),
@@ -147,7 +147,7 @@ impl<'a> Upstream<'a> {
     /// `malformed` when it is not this JSON, names no known target, or has a name that the target does not allow.
     pub fn decode(body: &'a [u8]) -> Result<Self, WireError> {
         let upstream: Self = from_json(body)?;
-        check_target_name(upstream.target()?, upstream.name())?;
+        upstream.target()?.check_name(upstream.name())?;
         Ok(upstream)
     }
 
@@ -179,16 +179,6 @@ impl<'a> Upstream<'a> {
     /// The body.
     pub fn to_json(&self) -> Vec<u8> {
         to_json(self)
-    }
-}
-
-/// Names are 1 to 64 bytes, and the application has none.
-pub(in crate::wire) fn check_target_name(target: Target, name: &str) -> Result<(), WireError> {
-    match target {
-        Target::Application if name.is_empty() => Ok(()),
-        Target::Application => Err(WireError::malformed("the application has no name")),
-        _ if name.is_empty() => Err(WireError::malformed("name of the target is empty")),
-        _ => check_name(name, "name of the target is longer than 64 bytes"),
     }
 }
 

@@ -2,8 +2,6 @@
 
 mod body;
 
-pub(super) use body::check_target_name;
-
 pub use body::{Answer, Login, Push, Refusal, Upstream};
 
 use super::code::WireError;

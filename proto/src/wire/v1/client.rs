@@ -1,18 +1,15 @@
 //! What clients send.
 
 use super::{RawFrame, frame_type as types, put_header, put_str8, str8_bytes};
-use crate::wire::channel::{ChannelKind, Target};
+use crate::wire::channel::{ChannelKind, Position, Target};
 use crate::wire::code::{Code, WireError};
 use crate::wire::limits::RESUME_ENTRIES_MAX;
-use crate::wire::list::Positions;
+use crate::wire::list::{Entry, Positions};
 use crate::wire::read::{Reader, check_name};
-use crate::wire::v0::check_target_name;
 use bytes::BufMut;
 
 /// Flag of JOIN: the field `since` is there.
 const JOIN_SINCE: u8 = 0x01;
-/// Bytes of one entry in LOGIN's list.
-const LOGIN_ENTRY_BYTES: usize = 9;
 
 /// A frame from a client, borrowed from what was received or from whoever sends it.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -135,10 +132,8 @@ impl<'a> ClientFrame<'a> {
             Self::Heartbeat { acks: positions } | Self::Ack { positions } => {
                 check_no_topic(*positions)
             }
-            Self::Send { target, name, .. } => check_target_name(*target, name),
-            Self::Join { topic, .. } | Self::Leave { topic, .. } => {
-                check_target_name(Target::Topic, topic)
-            }
+            Self::Send { target, name, .. } => target.check_name(name),
+            Self::Join { topic, .. } | Self::Leave { topic, .. } => Target::Topic.check_name(topic),
             Self::Sync | Self::Bye => Ok(()),
         }
     }
@@ -227,7 +222,7 @@ impl<'a> Login<'a> {
             epoch: fields.u64()?,
             resume: {
                 let entries: usize = fields.u8()?.into();
-                Positions::from_client(fields.bytes(entries * LOGIN_ENTRY_BYTES)?)?
+                Positions::from_client(fields.bytes(entries * Position::BYTES)?)?
             },
         })
     }

@@ -1,11 +1,14 @@
 //! Version 1: a header of 8 bytes, then fields in a fixed order (`WIRE.md` section 3).
 
 mod client;
+mod push;
 mod server;
 
 pub use client::{ClientFrame, Login};
-pub use server::{Close, GoAway, Push, Resume, ResumeResult, ServerFrame, Welcome};
+pub use push::Push;
+pub use server::{Close, GoAway, Resume, ResumeResult, ServerFrame, Welcome};
 
+use super::channel::ChannelKind;
 use super::code::WireError;
 use super::limits::MAGIC;
 use super::read::Reader;
@@ -81,4 +84,9 @@ fn put_str8(out: &mut impl BufMut, text: &str) {
 
 fn str8_bytes(text: &str) -> usize {
     1 + text.len()
+}
+
+fn read_kind(fields: &mut Reader<'_>) -> Result<ChannelKind, WireError> {
+    ChannelKind::try_from(i32::from(fields.u8()?))
+        .map_err(|_| WireError::malformed("unknown channel"))
 }
