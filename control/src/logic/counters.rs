@@ -1,6 +1,5 @@
 //! What logic counts. The documentation of each is its help text at `/metrics`.
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 macro_rules! counts {
@@ -126,34 +125,5 @@ impl Counters {
     /// The present value.
     pub fn get(&self, count: Count) -> u64 {
         self.values[count as usize].load(Relaxed)
-    }
-
-    /// Appends all in the Prometheus text format.
-    pub fn render(&self, text: &mut String) {
-        for &count in Count::ALL {
-            let (name, help, kind) = (count.name(), count.help(), count.kind());
-            let suffix = if kind == "counter" { "_total" } else { "" };
-            let name = format!("gpusher_logic_{name}");
-            let value = self.get(count);
-            let _ = write!(
-                text,
-                "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{suffix} {value}\n"
-            );
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_page_names_every_number() {
-        let counters = Counters::default();
-        counters.add(Count::Records, 7);
-        let mut page = String::new();
-        counters.render(&mut page);
-        assert!(page.contains("gpusher_logic_records_total 7\n"), "{page}");
-        assert_eq!(page.matches("# TYPE").count(), Count::ALL.len());
     }
 }

@@ -1,19 +1,25 @@
 //! Port 7772: whether this logic is well, and its numbers.
 
 use super::counters::Counters;
+use crate::metrics::LogicCollector;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
 use std::sync::Arc;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// `/healthz` and `/metrics`.
 pub(super) fn router(counters: Arc<Counters>) -> Router {
+    let mut registry = Registry::default();
+    LogicCollector::register(counters, &mut registry);
+    let registry = Arc::new(registry);
     let metrics = move || async move {
         let mut page = String::new();
-        counters.render(&mut page);
-        page.push_str("# EOF\n");
-        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        ([(CONTENT_TYPE, kind)], page)
+        encode(&mut page, &registry).expect("writing to a string cannot fail");
+        ([(CONTENT_TYPE, OPEN_METRICS)], page)
     };
     Router::new().route("/healthz", get(|| async { "ok" })).route("/metrics", get(metrics))
 }

@@ -83,7 +83,8 @@ impl Core {
             session.closed = true;
             return;
         }
-        if session.version == 0 {
+        // In a replay, what came live is ahead of what is still in the log.
+        if session.version == 0 && session.phase == Phase::Live {
             let through = taken_at_end(session, &closed);
             for (channel, seq) in through.into_iter().enumerate() {
                 self.take_as_read(conn, channel, seq);

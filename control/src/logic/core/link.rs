@@ -21,6 +21,8 @@ pub enum Part {
         conn: u64,
         /// Which message.
         message: u64,
+        /// Of which page: an earlier life of the connection may have had others.
+        page: u64,
     },
 }
 

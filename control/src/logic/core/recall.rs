@@ -42,9 +42,9 @@ impl Core {
                         self.statuses.add(message, |row| row.withdrawn += receivers as u64);
                         self.progress.finish_part(part.offset);
                     }
-                    Part::Replay { conn, .. } => {
+                    Part::Replay { conn, page, .. } => {
                         self.statuses.add(message, |row| row.withdrawn += 1);
-                        self.on_page_outcome(conn, true);
+                        self.on_page_outcome(conn, page, true);
                     }
                 }
             }

@@ -68,6 +68,8 @@ pub struct Replay {
     pub open: u32,
     /// The socket has not taken all of it.
     pub waiting: bool,
+    /// Names the page under way.
+    pub page: u64,
     /// Last of the page under way: log and sequence.
     page_end: Option<(usize, u64)>,
 }

@@ -134,6 +134,9 @@ impl Core {
             // A spill moved the log back while the page was on its way.
             return self.advance_replay(conn);
         }
+        self.next_job += 1;
+        let page_number = self.next_job;
+        replay.page = page_number;
         let redelivery = replay.redelivery;
         if let (Some(channel), true) = (&ask.request.channel, page.messages.is_empty()) {
             let head = replay.walks.iter().find(|walk| walk.channel == *channel);
@@ -161,25 +164,33 @@ impl Core {
                 replay: true,
             };
             let link = self.link(key);
-            link.parts.insert(job, Part::Replay { conn, message: push.id });
+            link.parts.insert(job, Part::Replay { conn, message: push.id, page: page_number });
             link.push(command::Kind::Delivery(delivery), None);
         }
         self.advance_replay(conn);
     }
 
-    pub(super) fn on_replay_outcome(&mut self, conn: u64, message: u64, outcome: &Outcome) {
+    pub(super) fn on_replay_outcome(
+        &mut self,
+        conn: u64,
+        message: u64,
+        page: u64,
+        outcome: &Outcome,
+    ) {
         self.add_outcome(message, outcome);
         if outcome.absent.contains(&conn) {
             return self.set_phase(conn, Phase::Gone);
         }
         let taken = outcome.overflowed == 0 && !outcome.waiting.contains(&conn);
-        self.on_page_outcome(conn, taken);
+        self.on_page_outcome(conn, page, taken);
     }
 
     /// One delivery of a session's page is finished, or was withdrawn.
-    pub(super) fn on_page_outcome(&mut self, conn: u64, taken: bool) {
+    pub(super) fn on_page_outcome(&mut self, conn: u64, page: u64, taken: bool) {
         let Some(session) = self.sessions.get_mut(conn) else { return };
-        let Some(replay) = session.replay.as_mut() else { return };
+        let Some(replay) = session.replay.as_mut().filter(|replay| replay.page == page) else {
+            return;
+        };
         let through = replay.on_outcome(taken);
         self.on_page_through(conn, through);
         if self.sessions.get(conn).is_some_and(|session| session.phase == Phase::Sent) {
@@ -196,12 +207,10 @@ impl Core {
     }
 
     fn finish_replay(&mut self, conn: u64) {
-        if self.preparing_kept {
-            self.set_phase(conn, Phase::Finishing);
-            self.finishing.push(conn);
-        } else {
-            self.set_phase(conn, Phase::Finishing);
-            self.end_replay(conn);
+        self.set_phase(conn, Phase::Finishing);
+        match self.preparing_kept {
+            true => self.finishing.push(conn),
+            false => self.end_replay(conn),
         }
     }
 
@@ -217,7 +226,9 @@ impl Core {
             let Some(channel) = walk.index() else { continue };
             let seq = walk.position();
             positions.push(Position { channel: channel as i32, seq });
-            session.handed[channel] = session.handed[channel].max(seq);
+            // Version 1 will acknowledge the last message, not the head of the log.
+            let handed = if session.version == 0 { seq } else { walk.after };
+            session.handed[channel] = session.handed[channel].max(handed);
             // Nothing was due between the cursor and here: no need to look again. It is not worth a write.
             let untouched = walk.replayed == 0 && walk.start <= session.acked[channel];
             if untouched || session.version == 0 {
