@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod error;
 pub mod logic;
+pub mod message;
 pub mod message_id;
 pub mod metrics;
 pub mod queue;

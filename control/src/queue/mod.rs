@@ -3,8 +3,11 @@
 //! Every backend passes `suite`.
 
 pub mod local;
+pub mod remote;
 #[cfg(test)]
 pub(crate) mod suite;
+
+pub use self::remote::RemoteQueue;
 
 use crate::error::Result;
 use async_trait::async_trait;

@@ -3,10 +3,12 @@
 //! The trait mirrors the `Routes` service of `proto/data.proto`; every backend passes `suite`.
 
 pub mod memory;
+pub mod remote;
 #[cfg(test)]
 pub(crate) mod suite;
 
 pub use self::memory::MemoryRoutes;
+pub use self::remote::RemoteRoutes;
 
 use crate::error::Result;
 use async_trait::async_trait;

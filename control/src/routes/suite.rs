@@ -25,7 +25,7 @@ pub(crate) trait Fixture: Send + Sync {
 
 macro_rules! routes_suite {
     ($fixture:path) => {
-        routes_suite! { $fixture:
+        $crate::routes::suite::routes_suite! { $fixture:
             bound_connections_are_located,
             several_devices_are_several_routes,
             a_device_replaces_its_older_connection,

@@ -3,10 +3,12 @@
 //! The trait mirrors the `Store` service of `proto/data.proto`, whose comments are its contract; every backend
 //! passes `suite`.
 
+pub mod remote;
 pub mod sqlite;
 #[cfg(test)]
 pub(crate) mod suite;
 
+pub use self::remote::RemoteStore;
 pub use self::sqlite::{Durability, SqliteOptions, SqliteStore};
 
 use crate::error::{Code, Error, Result};

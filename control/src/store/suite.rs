@@ -25,7 +25,7 @@ pub(crate) trait Fixture: Send + Sync {
 
 macro_rules! store_suite {
     ($fixture:path) => {
-        store_suite! { $fixture:
+        $crate::store::suite::store_suite! { $fixture:
             begins_with_the_default_app,
             apps_are_created_listed_and_removed,
             an_app_id_is_given_once,

@@ -1,0 +1,105 @@
+//! Consumers over streams that break.
+
+use super::*;
+use crate::queue::Consumer;
+use crate::queue::suite::{id, record, take};
+
+fn ids(records: &[gpusher_proto::data::Record]) -> Vec<u64> {
+    records.iter().map(id).collect()
+}
+
+/// Takes up the address of a role that has stopped.
+fn start_again(addr: SocketAddr, backends: Backends) -> Role {
+    Role::start(MessageServer::bind(addr, None).unwrap(), backends)
+}
+
+/// Reads on after a break, whose error comes first.
+async fn take_after_break(consumer: &mut dyn Consumer, count: usize) -> Vec<u64> {
+    let error = consumer.next(1).await.unwrap_err();
+    assert_eq!(error.code, Code::Unavailable, "{error}");
+    ids(&take(consumer, count).await)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_goes_on_after_its_role_was_restarted() {
+    let folder = tempfile::tempdir().unwrap();
+    let backends = embedded(&folder).await;
+    let role = start(backends.clone());
+    let addr = role.addr;
+    let queue = RemoteQueue::new(&role.connect());
+    queue.publish((1..=5).map(|id| record("k", id)).collect()).await.unwrap();
+    let mut consumer = queue.consume("logic").await.unwrap();
+    let read = take(&mut *consumer, 3).await;
+    consumer.commit(read[0].offset).await.unwrap();
+    role.stop().await;
+
+    let role = start_again(addr, backends);
+    // 2 and 3 were handed out before: they do not come twice.
+    assert_eq!(take_after_break(&mut *consumer, 2).await, [4, 5]);
+    consumer.commit(read[2].offset).await.unwrap();
+    assert_eq!(queue.depth("logic").await.unwrap(), 2);
+    drop(consumer);
+    let mut consumer = queue.consume("logic").await.unwrap();
+    assert_eq!(ids(&take(&mut *consumer, 2).await), [4, 5]);
+    role.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_finds_its_place_on_a_new_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let backends = embedded(&folder).await;
+    let role = start(backends.clone());
+    let addr = role.addr;
+    let queue = RemoteQueue::new(&role.connect());
+    queue.publish((1..=3).map(|id| record("k", id)).collect()).await.unwrap();
+    let mut consumer = queue.consume("logic").await.unwrap();
+    let read = take(&mut *consumer, 3).await;
+    role.stop().await;
+    let role = start_again(addr, backends);
+    let error = consumer.commit(read[1].offset).await.unwrap_err();
+    assert_eq!(error.code, Code::Unavailable, "{error}");
+    consumer.commit(read[1].offset).await.unwrap();
+    // Repeated, as by a caller that got no answer: nothing is left to read up to there.
+    consumer.commit(read[2].offset).await.unwrap();
+    consumer.commit(read[2].offset).await.unwrap();
+    assert_eq!(queue.depth("logic").await.unwrap(), 0);
+    role.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_is_not_taken_for_an_abandoned_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let role = start(embedded(&folder).await);
+    let queue = RemoteQueue::new(&role.connect());
+    queue.publish((1..=2).map(|id| record("k", id)).collect()).await.unwrap();
+    let mut consumer = queue.consume("logic").await.unwrap();
+    let read = take(&mut *consumer, 2).await;
+    {
+        use futures_util::FutureExt;
+        // It is on its way when its caller gives up.
+        assert!(consumer.commit(read[0].offset).now_or_never().is_none());
+    }
+    consumer.commit(read[1].offset).await.unwrap();
+    assert_eq!(queue.depth("logic").await.unwrap(), 0);
+    role.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_larger_than_a_call_are_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let role = start(embedded(&folder).await);
+    let queue = RemoteQueue::new(&role.connect());
+    let big = |id| {
+        let mut record = record("k", id);
+        if let Some(gpusher_proto::data::job::Kind::Push(push)) =
+            record.job.as_mut().and_then(|job| job.kind.as_mut())
+        {
+            push.content = vec![7; CALL_BYTES / 3].into();
+        }
+        record
+    };
+    queue.publish((1..=10).map(big).collect()).await.unwrap();
+    let mut consumer = queue.consume("logic").await.unwrap();
+    assert_eq!(ids(&take(&mut *consumer, 10).await), (1..=10).collect::<Vec<_>>());
+    role.stop().await;
+}
