@@ -79,7 +79,8 @@ pub(super) fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Resu
 fn at_path(error: serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     let path = error.path().to_string();
     let problem = bad_body(error.into_inner().to_string());
-    if path == "." { problem } else { problem.with_field(&path) }
+    // "?" is a place that has no name yet: the input ended in it.
+    if path == "." || path == "?" { problem } else { problem.with_field(&path) }
 }
 
 fn bad_body(text: String) -> ApiError {
