@@ -21,9 +21,9 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// The socket has not taken all that it may have.
+    /// The socket has not taken all that it may have, or would take nothing more.
     pub(crate) fn is_under_way(&self) -> bool {
-        self.outbox.has_ready() || self.flow == Flow::Flushing
+        self.outbox.has_ready() || matches!(self.flow, Flow::Flushing | Flow::Full)
     }
 }
 

@@ -164,13 +164,16 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         }
         // With a replay's page waiting, no SyncDone can be on its way.
         let may_tell = !self.table.flags[index].any(Flags::SYNC_DUE) || backlog.owes_replay;
-        let owed = backlog.owes_replay || (backlog.owes_rest && backlog.outbox.is_empty());
-        let gap = self.backlogs.update(slot, |backlog| {
+        let told = self.backlogs.update(slot, |backlog| {
+            let gap = if may_tell { backlog.outbox.take_gap() } else { None };
+            // What has spilled does not wait any more, but was not written: that is for the gap to say.
+            let nothing_waits = backlog.outbox.is_empty() && !backlog.outbox.has_spilled();
+            let owed = backlog.owes_replay || (backlog.owes_rest && nothing_waits);
             backlog.owes_replay = false;
-            backlog.owes_rest &= !backlog.outbox.is_empty();
-            if may_tell { backlog.outbox.take_gap() } else { None }
+            backlog.owes_rest &= !nothing_waits;
+            (gap, owed)
         });
-        let gap = gap.flatten();
+        let (gap, owed) = told.expect("looked at");
         if gap.is_some() {
             self.hold(slot, Flags::HOLD_SYNC);
             self.table.flags[index].set(Flags::SYNC_DUE, true);

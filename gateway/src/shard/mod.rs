@@ -48,6 +48,9 @@ mod roll;
 mod table;
 mod transmit;
 
+#[cfg(test)]
+mod tests;
+
 pub use clock::{Clock, SystemClock};
 pub use config::{ShardConfig, Slice};
 pub use table::BYTES_PER_CONNECTION;
@@ -258,5 +261,29 @@ impl<D: Driver, C> Shard<D, C> {
         }
         let index = slot as usize;
         self.links.pick(self.table.identity[index].session_hash(self.table.app[index]))
+    }
+}
+
+#[cfg(test)]
+impl<D: Driver, C: Clock> Shard<D, C> {
+    /// What must hold when nothing is under way and every socket takes what it is given: nothing is kept beside the table.
+    ///
+    /// # Errors
+    /// What is kept all the same.
+    fn check_idle(&self) -> Result<(), String> {
+        let backlogs = self.backlogs.slots().count();
+        if backlogs > 0 || self.backlogs.bytes() > 0 {
+            return Err(format!("{backlogs} outboxes, {} bytes", self.backlogs.bytes()));
+        }
+        if self.jobs.len() > 0 || self.lines.has_work() || self.outgoing.has_work() {
+            return Err(format!("{} jobs", self.jobs.len()));
+        }
+        for (slot, hot) in (0..).zip(&self.table.hot) {
+            let is_member = self.table.phase[slot as usize] == table::Phase::Member;
+            if hot.is_clear_member() != is_member {
+                return Err(format!("slot {slot}: {hot:?}"));
+            }
+        }
+        Ok(())
     }
 }

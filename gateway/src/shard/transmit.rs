@@ -128,9 +128,10 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         if matches!(self.table.phase[index], Phase::Closing | Phase::Free) {
             return;
         }
-        let hot = self.table.hot[index];
-        let fitting =
-            if hot.has(Hot::BACKLOG) || hot.has(Hot::BUSY) { 0 } else { self.fitting(&contents) };
+        // What is only held does not stand in the way: else a full hold would keep its own replay out.
+        let waits = self.table.hot[index].has(Hot::BUSY)
+            || self.backlogs.get(slot).is_some_and(Backlog::is_under_way);
+        let fitting = if waits { 0 } else { self.fitting(&contents) };
         let waiting = contents.split_off(fitting);
         if !contents.is_empty() {
             self.count_written(&contents, 1);
@@ -187,18 +188,17 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         }
     }
 
-    /// Moves what is staged for one connection to its outbox, so that something may be queued behind it.
+    /// Sends what is staged for one connection, so that something may be queued behind it.
     pub(super) fn unstage(&mut self, slot: u32) {
         let hot = &mut self.table.hot[slot as usize];
         if !hot.has(Hot::STAGED) {
             return;
         }
         hot.set(Hot::STAGED, false);
-        let staged = std::mem::take(&mut self.outgoing.staged);
-        let (own, others) = staged.into_iter().partition(|&(staged, _)| staged == slot);
-        self.outgoing.staged = others;
-        let own: Vec<(u32, Content)> = own;
-        own.into_iter().for_each(|(_, content)| self.queue_any(slot, content));
+        let is_own = |(staged, _): &mut (u32, Content)| *staged == slot;
+        let own = self.outgoing.staged.extract_if(.., is_own);
+        let contents = own.map(|(_, content)| content).collect();
+        self.send_contents(slot, contents, &mut None);
     }
 
     /// Withdraws a message from what is staged.
@@ -341,5 +341,6 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             backlog.flow = if backlog.flow == Flow::Full { Flow::Open } else { backlog.flow };
         });
         self.flush_soon(slot);
+        self.outgoing.to_check.push(slot);
     }
 }

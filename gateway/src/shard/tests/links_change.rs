@@ -1,0 +1,115 @@
+//! Logic comes and goes: sessions are told to whoever has them now, and hold until that has replayed; without any, logins are admitted alone.
+
+use super::rig::*;
+use crate::links::{LinkId, LinkSet};
+use crate::mail::{Audience, FromShard, ToShard};
+use crate::metrics::ShardCount;
+use crate::shard::ShardConfig;
+use gpusher_proto::wire::ChannelKind::{App, Own};
+use std::sync::Arc;
+
+fn links(rig: &Rig, revision: u64, names: &[(u32, &'static str)]) {
+    let links = names.iter().map(|&(id, name)| (LinkId(id), name));
+    rig.tell(ToShard::Links(Arc::new(LinkSet::new(revision, links))));
+}
+
+fn opened(rig: &mut Rig) -> Vec<(u32, String, bool)> {
+    rig.settle();
+    let reports = std::mem::take(&mut rig.reports);
+    let opened = reports.into_iter().filter_map(|report| match report {
+        FromShard::Opened { link, opened } => Some((link.0, opened.user, opened.again)),
+        other => {
+            rig.reports.push(other);
+            None
+        }
+    });
+    opened.collect()
+}
+
+#[test]
+fn a_login_without_logic_is_admitted_alone_after_a_while() {
+    let mut rig = Rig::unlinked(ShardConfig::default());
+    let (peer, conn) = {
+        let peer = rig.net.connect();
+        rig.say(peer, login("alice"));
+        rig.settle();
+        (peer, gpusher_proto::conn_id::ConnId::new(0, 0, 0, 0))
+    };
+    rig.pass_ms(1_750);
+    assert_eq!(rig.frames(peer), []);
+    rig.pass_ms(500);
+    assert_eq!(rig.frames(peer), [Got::Welcome]);
+    assert_eq!(rig.count(ShardCount::LoginsAlone), 1);
+    rig.say(peer, send_to_application(9));
+    rig.settle();
+    let not_available = gpusher_proto::wire::Code::NotAvailable.number();
+    assert_eq!(rig.frames(peer), [Got::Answer { request: 9, code: not_available }]);
+    // Logic comes: it is told, replays, and only then the rest is delivered.
+    links(&rig, 1, &[(4, "logic")]);
+    assert_eq!(opened(&mut rig), [(4, "alice".to_owned(), true)]);
+    assert_eq!(rig.announced(), [1]);
+    rig.deliver(Audience::App(APP), kept(App, 2), false);
+    rig.deliver(Audience::Connections(vec![conn]), kept(App, 1), true);
+    rig.deliver(Audience::Connections(vec![conn]), kept(App, 2), true);
+    rig.sync_done(conn, &[(App, 2)]);
+    rig.settle();
+    assert_eq!(rig.frames(peer), [Got::Push(App, 1), Got::Push(App, 2), Got::Synced]);
+}
+
+#[test]
+fn a_login_that_waits_is_told_to_the_logic_that_comes() {
+    let mut rig = Rig::unlinked(ShardConfig::default());
+    let peer = rig.net.connect();
+    rig.say(peer, login("alice"));
+    rig.settle();
+    links(&rig, 1, &[(4, "logic")]);
+    assert_eq!(opened(&mut rig), [(4, "alice".to_owned(), false)]);
+    rig.admit(gpusher_proto::conn_id::ConnId::new(0, 0, 0, 0));
+    rig.settle();
+    assert_eq!(rig.frames(peer), [Got::Welcome]);
+}
+
+#[test]
+fn only_sessions_whose_logic_is_another_are_told_and_hold() {
+    let mut config = ShardConfig::default();
+    config.slice.announced_max = 3;
+    let mut rig = Rig::new(config);
+    let members = rig.members(40);
+    links(&rig, 2, &[(LINK.0, "logic"), (7, "second")]);
+    // While the walk is under way, everybody holds.
+    rig.turn();
+    let job = rig.deliver(Audience::App(APP), live(App, 1), false);
+    rig.turn();
+    assert_eq!(rig.outcome(job).queued, 40);
+    let moved = opened(&mut rig);
+    assert!(moved.iter().all(|(link, _, again)| *link == 7 && *again));
+    assert!((10..30).contains(&moved.len()), "{}", moved.len());
+    assert_eq!(rig.announced(), [1, 2]);
+    for (number, &(peer, conn)) in members.iter().enumerate() {
+        let has_moved = moved.iter().any(|(_, user, _)| *user == format!("user-{number}"));
+        assert_eq!(rig.seqs(peer).len(), usize::from(!has_moved));
+        if has_moved {
+            rig.sync_done(conn, &[]);
+            rig.settle();
+            assert_eq!(rig.frames(peer), [Got::Push(App, 1), Got::Synced]);
+        }
+    }
+}
+
+#[test]
+fn without_logic_connections_stay() {
+    let mut rig = Rig::new(ShardConfig::default());
+    let (peer, conn) = rig.member("alice");
+    links(&rig, 2, &[]);
+    rig.settle();
+    assert_eq!(rig.announced(), [1, 2]);
+    rig.say(peer, HEARTBEAT);
+    rig.settle();
+    assert_eq!(rig.frames(peer), [Got::Heartbeat]);
+    links(&rig, 3, &[(5, "logic")]);
+    assert_eq!(opened(&mut rig), [(5, "alice".to_owned(), true)]);
+    rig.unicast(conn, live(Own, 1));
+    rig.sync_done(conn, &[]);
+    rig.settle();
+    assert_eq!(rig.frames(peer), [Got::Push(Own, 1), Got::Synced]);
+}
