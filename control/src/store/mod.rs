@@ -92,6 +92,9 @@ pub trait Store: Send + Sync {
     async fn epoch(&self) -> Result<u64>;
     /// Removes what is expired, acknowledged by all devices, or beyond retention. A limit of 0 is none.
     async fn purge(&self, request: PurgeRequest) -> Result<PurgeResult>;
+
+    /// Refuses further calls, finishes those under way and lets go of the file or connection.
+    async fn close(&self) {}
 }
 
 /// Refuses what no push is: 0 is no message's id.

@@ -326,6 +326,12 @@ impl Store for SqliteStore {
     async fn purge(&self, request: PurgeRequest) -> Result<PurgeResult> {
         self.writer.write(purge::Purge(request)).await
     }
+
+    async fn close(&self) {
+        // The connection that closes last folds the write-ahead log into the file: that is the writer's.
+        self.readers.close().await;
+        self.writer.close().await;
+    }
 }
 
 #[cfg(test)]
@@ -361,6 +367,23 @@ mod tests {
         let error = lock(&path, Duration::ZERO).await.unwrap_err();
         assert_eq!(error.code, Code::Unavailable);
         assert!(error.text.contains("another process"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn closing_leaves_one_file_and_refuses_calls() {
+        let fixture = in_file().await;
+        let path = fixture.0.path().join("data/store.db");
+        let store = open(&fixture).await.unwrap();
+        let app = App { tag: "kept".into(), ..App::default() };
+        store.create_app(app.clone()).await.unwrap();
+        assert!(path.with_extension("db-wal").exists());
+        store.close().await;
+        store.close().await;
+        assert!(!path.with_extension("db-wal").exists());
+        assert_eq!(store.create_app(app).await.unwrap_err().code, Code::Unavailable);
+        assert_eq!(store.list_apps().await.unwrap_err().code, Code::Unavailable);
+        let store = open(&fixture).await.unwrap();
+        assert_eq!(store.list_apps().await.unwrap().len(), 2);
     }
 
     #[tokio::test]

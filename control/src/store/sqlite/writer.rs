@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use sqlx::{Connection, SqliteConnection};
 use std::fs::File;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 /// Calls in one transaction. More gain nothing, and make the first of them wait.
 const GROUP_CALLS_MAX: usize = 256;
@@ -25,17 +26,31 @@ pub(super) trait Write: Send + Sync + 'static {
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output>;
 }
 
-/// The way to the writing task; the task ends, and lets go of the file, when the last handle is gone.
+/// The way to the writing task; the task ends, and lets go of the file, when this is dropped or closed.
 pub(super) struct Writer {
     calls: mpsc::Sender<Box<dyn Call>>,
+    stop: CancellationToken,
+    stopped: CancellationToken,
 }
 
 impl Writer {
     /// Starts the task. `lock` is held for as long as it writes.
     pub(super) fn start(connection: SqliteConnection, lock: File) -> Self {
         let (calls, waiting) = mpsc::channel(WAITING_CALLS_MAX);
-        tokio::spawn(run(connection, waiting, lock));
-        Self { calls }
+        let (stop, stopped) = (CancellationToken::new(), CancellationToken::new());
+        let task = run(connection, waiting, lock, stop.clone());
+        let end = stopped.clone().drop_guard();
+        tokio::spawn(async move {
+            task.await;
+            drop(end);
+        });
+        Self { calls, stop, stopped }
+    }
+
+    /// Refuses further changes, and returns when those that wait are made and the file is free.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        self.stopped.cancelled().await;
     }
 
     /// Makes a change; durable when this returns. A caller that goes away in between does not stop it.
@@ -48,7 +63,7 @@ impl Writer {
 }
 
 fn stopped() -> Error {
-    Error::new(Code::Unavailable, "the store's writer has stopped")
+    Error::new(Code::Unavailable, "the store is closed")
 }
 
 /// A [`Write`] and its caller, without their types.
@@ -84,9 +99,20 @@ async fn run(
     mut connection: SqliteConnection,
     mut waiting: mpsc::Receiver<Box<dyn Call>>,
     lock: File,
+    stop: CancellationToken,
 ) {
     let mut group = Vec::with_capacity(GROUP_CALLS_MAX);
-    while waiting.recv_many(&mut group, GROUP_CALLS_MAX).await > 0 {
+    loop {
+        let calls = tokio::select! {
+            calls = waiting.recv_many(&mut group, GROUP_CALLS_MAX) => calls,
+            () = stop.cancelled(), if !waiting.is_closed() => {
+                waiting.close();
+                continue;
+            }
+        };
+        if calls == 0 {
+            break;
+        }
         let outcome = commit(&mut connection, &mut group).await;
         let alone = group.len() == 1;
         for mut call in group.drain(..) {
