@@ -3,6 +3,9 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod backend;
+pub mod boot;
+pub mod config;
 pub mod error;
 pub mod logic;
 pub mod message;

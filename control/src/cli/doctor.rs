@@ -1,0 +1,214 @@
+//! `doctor`: each dependency by itself, so that the one that fails has a name.
+//!
+//! It may run beside the process it is asked about: what that process holds is then asked for over the network, or left alone.
+
+use gpusher_control::backend;
+use gpusher_control::boot::DataDir;
+use gpusher_control::config::{Config, Role};
+use gpusher_control::error::{Code, Error, Result};
+use gpusher_control::message::Backends;
+use gpusher_gateway::config::Io;
+use gpusher_sys::choose::{IoChoice, IoDriver, choose};
+use gpusher_sys::limits;
+use gpusher_sys::uring::Descriptors;
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// A dependency that does not answer in this time fails.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Connections that a machine set up for them allows; fewer are worth a word.
+const DESCRIPTORS_WANTED: u64 = 1_000_000;
+const BACKLOG_WANTED: u64 = 4_096;
+
+/// What was found, line by line.
+#[derive(Default)]
+struct Report {
+    failed: usize,
+}
+
+impl Report {
+    fn ok(&mut self, name: &str, text: impl AsRef<str>) {
+        println!("  ok    {name:<22} {}", text.as_ref());
+    }
+
+    fn note(&mut self, name: &str, text: impl AsRef<str>) {
+        println!("  note  {name:<22} {}", text.as_ref());
+    }
+
+    fn fail(&mut self, name: &str, text: impl AsRef<str>) {
+        self.failed += 1;
+        println!("  FAIL  {name:<22} {}", text.as_ref());
+    }
+
+    fn result<T>(
+        &mut self,
+        name: &str,
+        result: Result<T>,
+        text: impl FnOnce(&T) -> String,
+    ) -> Option<T> {
+        match result {
+            Ok(value) => {
+                self.ok(name, text(&value));
+                Some(value)
+            }
+            Err(error) => {
+                self.fail(name, error.text);
+                None
+            }
+        }
+    }
+}
+
+/// Checks everything that the configuration names.
+pub(super) fn doctor(config: Config) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Error::new(Code::Unavailable, format!("cannot start a runtime: {error}"))
+    })?;
+    let mut report = Report::default();
+    let roles: Vec<String> = config.roles.iter().map(ToString::to_string).collect();
+    println!("gpusher-control doctor, for the roles {}", roles.join(", "));
+    report.result("configuration", config.validate(), |()| "understood, no rule broken".into());
+    check_host(&config, &mut report);
+    let running = check_data_dir(&config, &mut report);
+    check_listeners(&config, running, &mut report);
+    runtime.block_on(check_backends(&config, running, &mut report));
+    check_gateways(&config, &mut report);
+    match report.failed {
+        0 => println!("nothing is wrong"),
+        1 => println!("1 thing is wrong"),
+        failed => println!("{failed} things are wrong"),
+    }
+    Ok(if report.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn check_host(config: &Config, report: &mut Report) {
+    if !config.has(Role::Gateway) {
+        return;
+    }
+    check_io(config.gateway.io, report);
+    match limits::descriptor_limit().map(|limit| limit.hard) {
+        Ok(limit) if limit >= DESCRIPTORS_WANTED => report.ok("descriptor limit", limit.to_string()),
+        Ok(limit) => report.note(
+            "descriptor limit",
+            format!("{limit}; a million connections need LimitNOFILE=1100000 or gateway.descriptors = \"direct\""),
+        ),
+        Err(error) => report.fail("descriptor limit", error.to_string()),
+    }
+    match limits::backlog_max() {
+        Ok(backlog) if backlog >= BACKLOG_WANTED => {
+            report.ok("listen backlog", backlog.to_string())
+        }
+        Ok(backlog) => report.note(
+            "listen backlog",
+            format!("{backlog}; for login storms: sysctl net.core.somaxconn={BACKLOG_WANTED}"),
+        ),
+        Err(error) => report.fail("listen backlog", error.to_string()),
+    }
+}
+
+fn check_io(io: Io, report: &mut Report) {
+    let choice = match io {
+        Io::Uring => IoChoice::Uring,
+        Io::Epoll => IoChoice::Epoll,
+        Io::Auto => IoChoice::Auto,
+    };
+    match choose(choice, Descriptors::Plain) {
+        Ok(IoDriver::Epoll { instead_of: Some(why) }) => report.note("io", format!("epoll: {why}")),
+        Ok(driver) => report.ok("io", driver.name()),
+        Err(error) => report.fail("io", error.to_string()),
+    }
+}
+
+/// Whether another process has the data directory: the one that this is about, most likely.
+fn check_data_dir(config: &Config, report: &mut Report) -> bool {
+    match DataDir::open(&config.data_dir) {
+        Ok(dir) => {
+            report.ok("data directory", dir.path().display().to_string());
+            false
+        }
+        Err(error) if error.text.contains(" is in use ") => {
+            report.note("data directory", format!("{}: what it holds is not checked", error.text));
+            true
+        }
+        Err(error) => {
+            report.fail("data directory", error.text);
+            false
+        }
+    }
+}
+
+fn check_listeners(config: &Config, running: bool, report: &mut Report) {
+    for (key, at) in config.listeners() {
+        match (TcpListener::bind(at), running) {
+            (Ok(_), true) => {
+                report.fail(key, format!("nobody listens on {at}, though the process runs"))
+            }
+            (Ok(_), false) => report.ok(key, format!("{at} is free")),
+            (Err(_), true) => {
+                report.result(key, connect(at), |()| format!("{at} answers")).unwrap_or(())
+            }
+            (Err(error), false) => {
+                report.fail(key, format!("{at}: {error}; choose another, or stop who has it"))
+            }
+        }
+    }
+}
+
+async fn check_backends(config: &Config, running: bool, report: &mut Report) {
+    let held_elsewhere = running && config.has(Role::Message);
+    if !config.needs_data() || held_elsewhere {
+        return;
+    }
+    let opened = backend::open(config, &Mutex::new(Registry::default())).await;
+    let Some(backends) = report.result("backends", opened, |_| "opened".into()) else { return };
+    let Backends { store, routes, queue } = backends;
+    let apps = patiently(store.list_apps()).await;
+    report.result("store", apps, |apps| format!("{} holds {} apps", config.store.url, apps.len()));
+    let gateways = patiently(routes.gateways()).await;
+    report.result("routes", gateways, |found| {
+        format!("{} knows {} gateways", config.routes, found.len())
+    });
+    let depth = patiently(queue.depth("logic")).await;
+    report.result("queue", depth, |depth| {
+        format!("{} has {depth} records waiting", config.queue.url)
+    });
+    queue.close().await;
+}
+
+async fn patiently<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
+        Err(Error::new(Code::Unavailable, format!("no answer within {} s", PATIENCE.as_secs())))
+    })
+}
+
+fn check_gateways(config: &Config, report: &mut Report) {
+    if !config.has(Role::Logic) {
+        return;
+    }
+    for address in &config.discovery.gateways {
+        let found = address.to_socket_addrs().map_err(|error| {
+            Error::new(Code::Unavailable, format!("{address} is not known: {error}"))
+        });
+        let answer = found.and_then(|mut found| match found.next() {
+            Some(at) => connect(at),
+            None => Err(Error::new(Code::Unavailable, format!("{address} is not known"))),
+        });
+        report.result("discovery.gateways", answer, |()| format!("{address} answers"));
+    }
+}
+
+fn connect(at: SocketAddr) -> Result<()> {
+    let connected = TcpStream::connect_timeout(&at, PATIENCE);
+    connected.map(drop).map_err(|error| {
+        Error::new(
+            Code::Unavailable,
+            format!(
+                "{at} does not answer: {error}; start what should be there, or correct the address"
+            ),
+        )
+    })
+}

@@ -1,0 +1,144 @@
+//! From the file's shape to the types used at run time.
+
+use super::file::{AuthKeys, DurabilityKey, File, QueueKeys, RetentionKeys, StoreKeys, WebKeys};
+use super::{
+    Auth, Config, Discovery, Log, LogicConfig, QueueConfig, StoreConfig, WebConfig, invalid,
+};
+use crate::auth::Secret;
+use crate::error::Result;
+use crate::message::purge::PurgeOptions;
+use crate::queue::local::LocalOptions;
+use crate::store::sqlite::Durability;
+use crate::web;
+use gpusher_gateway::RuntimeConfig;
+use std::path::Path;
+use std::time::Duration;
+
+impl File {
+    pub(super) fn into_runtime(self) -> Result<Config> {
+        let mut limits = self.logic.limits;
+        limits.redeliver_ms = self.delivery.ack_timeout_ms;
+        limits.redeliver_attempts = self.delivery.attempts_max;
+        let mut logics = self.discovery.logics;
+        if logics.is_empty() {
+            logics.push(self.logic.name.clone());
+        }
+        Ok(Config {
+            roles: self.roles.into_iter().collect(),
+            node: self.node,
+            data_dir: self.data_dir,
+            stop_timeout: Duration::from_millis(self.stop_ms),
+            log: Log { filter: self.log.filter, format: self.log.format },
+            auth: self.auth.into_runtime()?,
+            discovery: Discovery { gateways: self.discovery.gateways, logics },
+            store: self.store.into_runtime()?,
+            routes: self.routes.url.parse()?,
+            queue: self.queue.into_runtime()?,
+            web: self.web.into_runtime(),
+            message_listen: self.message.listen,
+            retention: self.retention.into_runtime(),
+            logic: LogicConfig { name: self.logic.name, listen: self.logic.listen, limits },
+            gateway: gateway(&self.gateway)?,
+        })
+    }
+}
+
+/// The gateway reads its own keys; that they are under `[gateway]` here is all it does not know.
+fn gateway(table: &toml::Table) -> Result<RuntimeConfig> {
+    RuntimeConfig::parse(&table.to_string(), [])
+        .map_err(|error| invalid(format!("in [gateway]: {error}")))
+}
+
+impl AuthKeys {
+    fn into_runtime(self) -> Result<Auth> {
+        let mut api_keys = self.api_keys;
+        if !self.api_keys_file.as_os_str().is_empty() {
+            let text = std::fs::read_to_string(&self.api_keys_file).map_err(|error| {
+                invalid(format!("cannot read {}: {error}", self.api_keys_file.display()))
+            })?;
+            api_keys.extend(text.split_whitespace().map(str::to_owned));
+        }
+        let api_keys = api_keys.into_iter().map(|key| Secret::new("a key of auth.api_keys", key));
+        Ok(Auth {
+            mode: self.mode,
+            token_secret: secret("auth.token_secret", self.token_secret, &self.token_secret_file)?,
+            token_lifetime: Duration::from_secs(self.token_lifetime_s),
+            api_keys: api_keys.collect::<Result<_>>()?,
+            link_secret: secret("auth.link_secret", self.link_secret, &self.link_secret_file)?,
+        })
+    }
+}
+
+fn secret(name: &str, text: String, file: &Path) -> Result<Option<Secret>> {
+    match (text.is_empty(), file.as_os_str().is_empty()) {
+        (true, true) => Ok(None),
+        (false, true) => Secret::new(name, text).map(Some),
+        (true, false) => Secret::read(name, file).map(Some),
+        (false, false) => Err(invalid(format!("{name} and {name}_file are both given; keep one"))),
+    }
+}
+
+impl DurabilityKey {
+    fn into_runtime(self) -> Durability {
+        match self {
+            Self::Full => Durability::Full,
+            Self::Normal => Durability::Normal,
+        }
+    }
+}
+
+impl StoreKeys {
+    fn into_runtime(self) -> Result<StoreConfig> {
+        let durability = self.durability.into_runtime();
+        Ok(StoreConfig { url: self.url.parse()?, durability, readers: self.readers })
+    }
+}
+
+impl QueueKeys {
+    fn into_runtime(self) -> Result<QueueConfig> {
+        let local = LocalOptions {
+            durability: self.durability.into_runtime(),
+            records_max: self.records_max,
+            bytes_max: self.bytes_max,
+            memory_bytes_max: self.memory_bytes_max,
+        };
+        Ok(QueueConfig { url: self.url.parse()?, local })
+    }
+}
+
+impl WebKeys {
+    fn into_runtime(self) -> WebConfig {
+        let settings = web::Config {
+            development: false,
+            api_keys: Vec::new(),
+            content_bytes_max: self.content_bytes_max,
+            users_max: self.users_max,
+            batch_max: self.batch_max,
+            batch_bytes_max: self.batch_bytes_max,
+            requests_max: self.requests_max,
+            connections_max: self.connections_max,
+            request_timeout: Duration::from_millis(self.request_timeout_ms),
+            head_timeout: Duration::from_millis(self.head_timeout_ms),
+            idempotency_bytes_max: self.idempotency_bytes_max,
+            idempotency_ttl: Duration::from_secs(self.idempotency_ttl_s),
+            password_checks_max: self.password_checks_max,
+            password_failures_max: self.password_failures_max,
+            streams_max: self.streams_max,
+            stream_poll: Duration::from_millis(self.stream_poll_ms),
+            apps_max_age: Duration::from_millis(self.apps_age_max_ms),
+            ..web::Config::default()
+        };
+        WebConfig { listen: self.listen, settings }
+    }
+}
+
+impl RetentionKeys {
+    fn into_runtime(self) -> PurgeOptions {
+        PurgeOptions {
+            interval: Duration::from_secs(self.interval_s),
+            retention: Duration::from_secs(self.age_max_s),
+            per_channel_max: self.per_channel_max,
+            batch_max: self.batch_max,
+        }
+    }
+}

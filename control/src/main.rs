@@ -1,0 +1,22 @@
+//! `gpusher-control`: web, logic, message and gateway, one, several or all of them in one process.
+//!
+//! | exit code | meaning |
+//! | --- | --- |
+//! | 0 | stopped by SIGINT or SIGTERM, or did what was asked |
+//! | 1 | `doctor` found something |
+//! | 64 | the command line or the configuration is wrong |
+//! | 69 | the configuration is right, but the host does not let the process start |
+//! | 70 | a part failed while running |
+
+#![forbid(unsafe_code)]
+
+mod cli;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::main()
+}
