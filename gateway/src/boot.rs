@@ -10,7 +10,6 @@ use crate::plan::Plan;
 use crate::seat::{Seat, SeatError};
 use crate::servers::{Bound as BoundListener, bind};
 use gpusher_proto::gateway::Hello;
-use gpusher_sys::clock;
 use gpusher_sys::mailbox::{Sender, mailbox};
 use gpusher_sys::socket::{ListenError, ListenOptions, Listener};
 use gpusher_sys::uring::UringError;
@@ -118,7 +117,7 @@ fn open(
 fn hello(config: &RuntimeConfig, client_addr: SocketAddr, plan: &Plan) -> Hello {
     Hello {
         gateway: config.id,
-        epoch: clock::unix_ms(),
+        epoch: plan.epoch,
         client_addr: config.client_addr.clone().unwrap_or_else(|| client_addr.to_string()),
         shards: plan.shards as u32,
         connections_max: plan.budget.connections,

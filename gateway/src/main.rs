@@ -28,7 +28,11 @@ const SOFTWARE: u8 = 70;
 
 /// Holds client connections, and delivers what logic sends.
 #[derive(Parser)]
-#[command(name = "gpusher-gateway", version)]
+#[command(
+    name = "gpusher-gateway",
+    version,
+    after_help = "Exit codes: 0 stopped as asked; 64 wrong command line or configuration; 69 the host does not let it start; 70 a shard failed."
+)]
 struct Arguments {
     /// Configuration file; without it, the defaults.
     #[arg(long, env = "GPUSHER_GATEWAY_CONFIG")]

@@ -11,7 +11,7 @@ use gpusher_proto::conn_id::ConnId;
 use gpusher_session::{Limits, OutboxLimits};
 use gpusher_sys::choose::{IoChoice, IoDriver, choose};
 use gpusher_sys::uring::{self, UringOptions};
-use gpusher_sys::{affinity, limits};
+use gpusher_sys::{affinity, clock, limits};
 use std::sync::Arc;
 
 /// A ring's own table has at most this many entries.
@@ -29,6 +29,8 @@ const SCRATCH_BYTES: u64 = 4096;
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub shards: usize,
+    /// Of this process: the time of its start.
+    pub epoch: u64,
     /// Cores that the process may use.
     pub cores: Vec<usize>,
     pub driver: Arc<IoDriver>,
@@ -61,8 +63,10 @@ impl Plan {
         if budget.connections < shards as u64 {
             return Err(BootError::NoRoom(budget.bound));
         }
-        let shard = shard_config(config, budget.connections.div_ceil(shards as u64));
-        Ok(Self { shards, cores, driver: Arc::new(driver), ring, budget, shard })
+        let epoch = clock::unix_ms();
+        let mut shard = shard_config(config, budget.connections.div_ceil(shards as u64));
+        shard.first_generation = (epoch % u64::from(ConnId::GENERATIONS)) as u32;
+        Ok(Self { shards, epoch, cores, driver: Arc::new(driver), ring, budget, shard })
     }
 
     /// Why io_uring is not used although it was wished for.

@@ -13,9 +13,6 @@ use gpusher_proto::wire::Code;
 /// Join answers held at most; more are refused.
 const ANSWERS_HELD_MAX: usize = 65_536;
 
-/// Streams open at once.
-const LOGICS_MAX: usize = 64;
-
 impl Hub {
     /// One message of a stream. A logic that breaks the rules loses its link.
     pub(super) fn on_message(&mut self, id: LinkId, message: ToGateway) {
@@ -30,9 +27,6 @@ impl Hub {
             Some(to_gateway::Kind::Attach(_)) if named => Err("attached twice"),
             Some(to_gateway::Kind::Attach(attach)) if attach.logic.is_empty() => {
                 Err("attach without a name")
-            }
-            Some(to_gateway::Kind::Attach(_)) if self.logics.len() > LOGICS_MAX => {
-                Err("too many logics attached")
             }
             Some(to_gateway::Kind::Attach(attach)) => {
                 self.attach(id, attach);
@@ -120,13 +114,16 @@ impl Hub {
     fn on_answer(&mut self, id: LinkId, answer: Answer) -> Result<(), &'static str> {
         match self.joins.answered(answer.conn, answer.request) {
             Some(key) if answer.code == 0 => {
+                let revision = self.memberships.revision_of(&key);
+                if revision <= self.acknowledged_by_all() {
+                    self.joins.settle_later(key, self.now);
+                    return self.pass_on(id, command::Kind::Answer(answer));
+                }
                 self.give_back(id);
-                if self.joins.held() >= ANSWERS_HELD_MAX {
-                    self.refuse_join(answer, &key);
-                } else {
-                    let revision = self.memberships.revision_of(&key);
+                if self.joins.held() < ANSWERS_HELD_MAX {
                     self.joins.hold(answer, key, revision, self.now);
-                    self.release_acknowledged();
+                } else {
+                    self.refuse_join(answer, &key);
                 }
                 Ok(())
             }

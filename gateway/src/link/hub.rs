@@ -17,6 +17,9 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
+/// Streams open at once.
+const LOGICS_MAX: usize = 64;
+
 /// What the rest of the gateway asks of the link.
 #[derive(Debug)]
 pub(crate) enum Request {
@@ -119,11 +122,13 @@ impl Hub {
     }
 
     /// A new stream; it is nobody until its Attach.
-    pub(crate) fn open(&mut self, pipe: LinkPipe) -> LinkId {
+    pub(crate) fn open(&mut self, pipe: LinkPipe) {
+        if self.logics.len() >= LOGICS_MAX {
+            return pipe.end.set(LinkEnd::Violation("too many logics attached"));
+        }
         let id = LinkId(self.links_made);
         self.links_made += 1;
         self.logics.push(Logic::new(id, pipe, self.config.commands_max, self.now));
-        id
     }
 
     /// A stream has said who it is: it replaces an older one of the same name, and gets what it needs to know.
@@ -229,13 +234,18 @@ impl Hub {
         self.inform_all(change);
     }
 
+    /// Membership changes up to here every logic has acknowledged or was never told of.
+    pub(super) fn acknowledged_by_all(&self) -> u64 {
+        let attached = self.logics.iter().filter(|logic| logic.name.is_some());
+        attached.map(Logic::knows_up_to).min().unwrap_or(u64::MAX)
+    }
+
     /// Sends the join answers that every logic has now acknowledged the topic of.
     pub(super) fn release_acknowledged(&mut self) {
         if self.joins.held() == 0 {
             return;
         }
-        let attached = self.logics.iter().filter(|logic| logic.name.is_some());
-        let acknowledged = attached.map(Logic::knows_up_to).min().unwrap_or(u64::MAX);
+        let acknowledged = self.acknowledged_by_all();
         for held in self.joins.take_acknowledged(acknowledged) {
             self.send_answer(held.answer);
             self.joins.settle_later(held.key, self.now);

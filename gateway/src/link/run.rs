@@ -75,8 +75,9 @@ impl Runner {
     /// Ready when something was done; pending when every side has registered its waker.
     fn poll_round(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.hub.now = Instant::now().into_std();
-        let mut worked = self.poll_requests(context);
-        worked |= self.poll_logics(context);
+        // Streams that have ended make room for new ones.
+        let mut worked = self.poll_logics(context);
+        worked |= self.poll_requests(context);
         worked |= self.poll_shards(context);
         worked |= self.poll_timers(context);
         worked |= self.flush(context);
@@ -85,7 +86,7 @@ impl Runner {
 
     fn poll_requests(&mut self, context: &mut Context<'_>) -> bool {
         match self.requests.poll_recv(context) {
-            Poll::Ready(Some(Request::Attach(pipe))) => drop(self.hub.open(pipe)),
+            Poll::Ready(Some(Request::Attach(pipe))) => self.hub.open(pipe),
             Poll::Ready(Some(Request::Drain(drain))) => self.hub.drain(drain),
             Poll::Ready(Some(Request::Stop)) | Poll::Ready(None) if !self.stopping => {
                 self.stopping = true;

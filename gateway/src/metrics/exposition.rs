@@ -78,6 +78,18 @@ impl Metrics {
         Ok(())
     }
 
+    fn encode_driver(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "What the shard's driver did, and limits of the kernel's side that it hit";
+        let mut family = family(encoder, "driver", help, Shape::Counter)?;
+        for (shard, counts) in self.shards.iter().enumerate() {
+            for (name, count) in counts.driver() {
+                let labels = [("shard", shard.to_string()), ("what", name.to_owned())];
+                encode(Shape::Counter, count, family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
     fn encode_link(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         for &what in LinkCount::ALL {
             let family = family(encoder, what.name(), what.help(), what.shape())?;
@@ -106,6 +118,7 @@ impl Collector for Metrics {
         self.encode_constants(&mut encoder)?;
         self.encode_shards(&mut encoder)?;
         self.encode_closed(&mut encoder)?;
+        self.encode_driver(&mut encoder)?;
         self.encode_link(&mut encoder)
     }
 }
@@ -138,6 +151,7 @@ mod tests {
     fn every_value_is_there_with_its_help() {
         let shards = vec![Arc::new(ShardCounts::default()), Arc::new(ShardCounts::default())];
         shards[1].add(ShardCount::Logins, 3);
+        shards[0].set_driver(&[("sends_short", 4)]);
         shards[1].closed(Code::LoginDeadline.number());
         let link: Arc<Counts<LinkCount>> = Arc::default();
         link.set(LinkCount::Attached, 2);
@@ -149,6 +163,7 @@ mod tests {
             "gpusher_gateway_logins_total{shard=\"0\"} 0",
             "gpusher_gateway_logins_total{shard=\"1\"} 3",
             "gpusher_gateway_closed_by_code_total{shard=\"1\",code=\"login_deadline\"} 1",
+            "gpusher_gateway_driver_total{shard=\"0\",what=\"sends_short\"} 4",
             "gpusher_gateway_logics_attached 2",
             "gpusher_gateway_connections_max 10",
         ] {

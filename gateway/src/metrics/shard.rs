@@ -1,6 +1,7 @@
 //! Counters and gauges of one shard: written by its thread alone, read by anybody.
 
 use super::catalogue::{Counts, bump, catalogue};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 catalogue! {
@@ -69,12 +70,13 @@ const CODES: usize = 512;
 pub struct ShardCounts {
     counts: Counts<ShardCount>,
     closed_by_code: Box<[AtomicU64]>,
+    driver: OnceLock<Box<[(&'static str, AtomicU64)]>>,
 }
 
 impl Default for ShardCounts {
     fn default() -> Self {
         let closed_by_code = (0..CODES).map(|_| AtomicU64::new(0)).collect();
-        Self { counts: Counts::default(), closed_by_code }
+        Self { counts: Counts::default(), closed_by_code, driver: OnceLock::new() }
     }
 }
 
@@ -98,6 +100,22 @@ impl ShardCounts {
     pub fn closed(&self, code: u16) {
         self.add(ShardCount::Closed, 1);
         bump(&self.closed_by_code[usize::from(code).min(CODES - 1)], 1);
+    }
+
+    /// Notes the driver's own counters; their names are always the same. Only for the shard's own thread.
+    pub fn set_driver(&self, counters: &[(&'static str, u64)]) {
+        let slots = self
+            .driver
+            .get_or_init(|| counters.iter().map(|&(name, _)| (name, AtomicU64::new(0))).collect());
+        for ((_, slot), &(_, value)) in slots.iter().zip(counters) {
+            slot.store(value, Relaxed);
+        }
+    }
+
+    /// The driver's counters: limits of the kernel's side that were hit, and how much work it did.
+    pub fn driver(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let slots = self.driver.get().map_or(&[][..], |slots| slots);
+        slots.iter().map(|(name, value)| (*name, value.load(Relaxed)))
     }
 
     /// Wire codes that connections were closed with, and how many.
@@ -126,6 +144,15 @@ mod tests {
         assert_eq!(counts.get(ShardCount::Connections), 7);
         assert_eq!(counts.get(ShardCount::Closed), 2);
         assert_eq!(counts.closed_by_code().collect::<Vec<_>>(), [(6, 1), (511, 1)]);
+    }
+
+    #[test]
+    fn the_drivers_counters_are_replaced() {
+        let counts = ShardCounts::default();
+        assert_eq!(counts.driver().count(), 0);
+        counts.set_driver(&[("a", 1), ("b", 2)]);
+        counts.set_driver(&[("a", 3), ("b", 4)]);
+        assert_eq!(counts.driver().collect::<Vec<_>>(), [("a", 3), ("b", 4)]);
     }
 
     #[test]

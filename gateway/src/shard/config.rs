@@ -11,6 +11,9 @@ pub struct ShardConfig {
     pub gateway: u32,
     /// Number of the shard.
     pub shard: u32,
+    /// Generation of every slot's first connection. From the time of the start: a slot is used again less than once a millisecond, so that ids of
+    /// the process before are stale in this one.
+    pub first_generation: u32,
     /// More are closed as soon as they are accepted.
     pub connections_max: usize,
     /// What one client may do, and what it is told.
@@ -74,6 +77,7 @@ impl Default for ShardConfig {
         Self {
             gateway: 0,
             shard: 0,
+            first_generation: 0,
             connections_max: 1 << 20,
             session: Limits::default(),
             token: Arc::new(TokenCheck::AcceptAny),

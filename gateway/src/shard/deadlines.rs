@@ -41,6 +41,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         self.give_up_joins();
         self.remove_floors();
         self.counts.set(ShardCount::MemoryBytes, self.heap_bytes() as u64);
+        self.counts.set_driver(&self.driver.counters());
     }
 
     /// A slice of the table: logins that do not come, verdicts that do not come, clients that say nothing.

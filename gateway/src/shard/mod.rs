@@ -118,7 +118,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
     ) -> Self {
         let now = Now::read(&clock);
         Self {
-            table: table::Table::new(config.gateway, config.shard, config.connections_max),
+            table: table::Table::new(&config),
             members: members::Members::with_capacity(config.connections_max),
             sweep: deadlines::Sweep::new(now),
             config,

@@ -6,6 +6,7 @@
 //! # Memory per idle logged-in connection
 //! [`BYTES_PER_CONNECTION`] of arrays here and in [`super::members`], plus the [`Identity`]'s allocation. A test adds it up.
 
+use super::config::ShardConfig;
 use super::identity::Identity;
 use gpusher_proto::conn_id::ConnId;
 use gpusher_proto::wire::Encoding;
@@ -114,6 +115,7 @@ impl Flags {
 pub(crate) struct Table {
     gateway: u32,
     shard: u32,
+    first_generation: u32,
     slots_max: usize,
     pub(crate) hot: Vec<Hot>,
     pub(crate) phase: Vec<Phase>,
@@ -138,12 +140,14 @@ pub const BYTES_PER_CONNECTION: usize = size_of::<Hot>()
     + size_of::<u32>() * 3;
 
 impl Table {
-    /// Room for `slots_max` connections; memory is touched only as far as slots were in use at one time.
-    pub(crate) fn new(gateway: u32, shard: u32, slots_max: usize) -> Self {
+    /// Room for `connections_max` connections; memory is touched only as far as slots were in use at one time.
+    pub(crate) fn new(config: &ShardConfig) -> Self {
+        let slots_max = config.connections_max;
         assert!(slots_max <= ConnId::SLOTS_MAX as usize);
         Self {
-            gateway,
-            shard,
+            gateway: config.gateway,
+            shard: config.shard,
+            first_generation: config.first_generation,
             slots_max,
             hot: Vec::with_capacity(slots_max),
             phase: Vec::with_capacity(slots_max),
@@ -176,7 +180,7 @@ impl Table {
         self.hot.push(Hot::default());
         self.phase.push(Phase::Free);
         self.flags.push(Flags::default());
-        self.generation.push(0);
+        self.generation.push(self.first_generation);
         self.heard.push(0);
         self.app.push(0);
         self.session.push(Session::new());
@@ -237,9 +241,28 @@ impl Table {
 mod tests {
     use super::*;
 
+    fn table(gateway: u32, shard: u32) -> Table {
+        let config = ShardConfig { gateway, shard, connections_max: 2, ..ShardConfig::default() };
+        Table::new(&config)
+    }
+
+    #[test]
+    fn ids_of_the_process_before_are_stale() {
+        let started_at = |first_generation| {
+            let config = ShardConfig { first_generation, ..ShardConfig::default() };
+            let mut table = Table::new(&config);
+            let slot = table.take(0).unwrap();
+            table.phase[slot as usize] = Phase::Member;
+            table
+        };
+        let (before, after) = (started_at(5), started_at(8));
+        assert_eq!(after.find(before.id(0)), None);
+        assert_eq!(after.find(after.id(0)), Some(0));
+    }
+
     #[test]
     fn stale_ids_find_nothing() {
-        let mut table = Table::new(3, 1, 2);
+        let mut table = table(3, 1);
         let slot = table.take(0).unwrap();
         let id = table.id(slot);
         assert_eq!(table.find(id), None, "nobody speaks to who has not logged in");
@@ -258,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_full_table_refuses() {
-        let mut table = Table::new(0, 0, 2);
+        let mut table = table(0, 0);
         assert_eq!((table.take(0), table.take(0), table.take(0)), (Some(0), Some(1), None));
         table.release(1);
         assert_eq!(table.take(0), Some(1));

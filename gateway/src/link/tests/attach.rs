@@ -110,6 +110,15 @@ async fn who_breaks_the_rules_loses_the_link() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn streams_are_bounded() {
+    let rig = Rig::start();
+    let inside: Vec<_> = (0..64).map(|_| rig.open()).collect();
+    assert_eq!(rig.open().ended().await, LinkEnd::Violation("too many logics attached"));
+    drop(inside);
+    rig.attach("a").await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_load_is_reported_unasked() {
     let rig = Rig::start();
     let (mut logic, _) = rig.attach("a").await;

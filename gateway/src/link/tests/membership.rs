@@ -88,6 +88,20 @@ async fn a_join_is_answered_when_every_logic_knows_the_topic() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_join_of_a_known_topic_is_answered_at_once() {
+    let rig = Rig::start();
+    let (mut a, set) = rig.attach("a").await;
+    let members = FromShard::Members { shard: 1, app_id: APP, topic: "news".into(), members: 1 };
+    rig.report(vec![members]);
+    let revision = membership(&mut a).await.revision;
+    rig.report(vec![join(only(&set), 5)]);
+    assert!(matches!(a.event().await, event::Kind::Join(_)));
+    a.commands(vec![ack(revision), answer(5, 0)]).await;
+    assert_eq!(next_answer(&rig).await.code, 0);
+    assert_eq!(rig.counts.get(LinkCount::AnswersHeld), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_join_does_not_wait_for_a_logic_that_has_gone() {
     let rig = Rig::start();
     let (mut a, set) = rig.attach("a").await;
