@@ -13,11 +13,12 @@ use clap::Parser;
 use gpusher_gateway::boot::BootError;
 use gpusher_gateway::config::{Auth, DEFAULTS, Io, RuntimeConfig};
 use gpusher_gateway::gateway::Gateway;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::runtime;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -60,7 +61,7 @@ fn main() -> ExitCode {
         }
     };
     if arguments.print_config {
-        print!("{DEFAULTS}");
+        let _ = write!(std::io::stdout(), "{DEFAULTS}");
         return ExitCode::SUCCESS;
     }
     tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).init();
@@ -111,20 +112,24 @@ fn run(config: RuntimeConfig) -> ExitCode {
 
 /// Runs until it is told to stop or a shard fails.
 async fn serve(gateway: Gateway) -> ExitCode {
-    println!("{}", gateway.budget());
+    let Ok(mut stop) = StopSignals::watch() else {
+        gateway.shutdown().await;
+        return refuse(UNAVAILABLE, "cannot watch for signals");
+    };
+    // Whoever reads this may send a signal at once, or not care to read it all.
+    let _ = writeln!(std::io::stdout(), "{}", gateway.budget());
     if let Some(warning) = gateway.io_warning() {
         tracing::warn!(warning, "epoll instead of io_uring");
     }
-    let io = gateway.metrics().constants.io;
     tracing::info!(
         clients = %gateway.client_addr(),
         logic = ?gateway.rpc_addr(),
         admin = ?gateway.admin_addr(),
-        io,
+        io = gateway.metrics().constants.io,
         "ready"
     );
     let failure = tokio::select! {
-        () = stop_signal() => None,
+        () = stop.received() => None,
         failure = gateway.failure() => Some(failure),
     };
     tracing::info!("stopping");
@@ -135,15 +140,23 @@ async fn serve(gateway: Gateway) -> ExitCode {
     }
 }
 
-async fn stop_signal() {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        tracing::error!("cannot watch for signals; stopping only with the process");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// SIGINT and SIGTERM.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignals {
+    fn watch() -> std::io::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { interrupt, terminate })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::*;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 fn gateway() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gpusher-gateway"));
@@ -54,22 +54,19 @@ fn what_was_asked_is_0() {
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
 }
 
-/// Waits until the budget is printed: it comes when clients are accepted.
-fn started(child: &mut Child) -> String {
-    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    lines.next().expect("a line").expect("text")
-}
-
 #[tokio::test]
 async fn a_stop_that_was_asked_for_is_0() {
     let mut command = gateway();
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs");
-    let first = started(&mut child);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+    // The budget is printed when clients are accepted.
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let first = lines.next().expect("a line").expect("text");
     assert!(first.contains("connections can be held"), "{first}");
     let pid = child.id().to_string();
     let told = Command::new("kill").args(["-TERM", &pid]).status().expect("it runs");
     assert!(told.success());
-    let ended = tokio::task::spawn_blocking(move || child.wait());
-    let status = in_time(ended).await.expect("a thread").expect("a status");
-    assert_eq!(status.code(), Some(0));
+    let ended = tokio::task::spawn_blocking(move || child.wait_with_output());
+    let output = in_time(ended).await.expect("a thread").expect("a status");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{:?}: {text}", output.status);
 }

@@ -22,13 +22,13 @@ async fn acknowledge(logic: &Logic, revision: u64) {
 async fn an_answer_waits_for_every_logic(io: Io) {
     let gateway = gateway(io, |_| {});
     let mut a = Logic::attach(&gateway, Way::InProcess, "a").await;
+    a.announced().await;
     let mut client = send_login_v1(&gateway, "u").await;
     a.admit_next().await;
     client.frame().await;
     client.frame().await;
     let mut b = Logic::attach(&gateway, Way::InProcess, "b").await;
     b.announced().await;
-    a.announced().await;
 
     client.send_v1(ClientFrame::Join { request: 4, topic: "news", since: None }).await;
     let revision = news(&mut a).await;

@@ -82,7 +82,8 @@ pub(crate) fn gateway(io: Io, change: impl FnOnce(&mut RuntimeConfig)) -> Gatewa
     config.admin_listen = Some(anywhere);
     config.deadlines.stop_grace = Duration::from_millis(200);
     change(&mut config);
-    Gateway::start(config, &tokio::runtime::Handle::current()).expect("the gateway starts")
+    let started = Gateway::start(config, &tokio::runtime::Handle::current());
+    started.unwrap_or_else(|error| panic!("the gateway does not start: {error}"))
 }
 
 /// A page of the admin listener: status and body.
