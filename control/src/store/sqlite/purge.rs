@@ -197,30 +197,23 @@ impl Batch<'_> {
         .await
         .map_err(explain)?;
         let oldest: FxHashMap<i64, i64> = oldest.into_iter().collect();
-        let mut later = Vec::new();
-        let mut done = Vec::new();
-        for (key, (app_id, user)) in (0..).zip(users) {
-            match oldest.get(&key) {
-                Some(at_ms) => later.push((app_id, user, at_ms + REPEAT_WINDOW_MS + 1)),
-                None => done.push((app_id, user)),
-            }
-        }
+        const DONE: i64 = -1;
+        let due = |key| oldest.get(&key).map_or(DONE, |at_ms| at_ms + REPEAT_WINDOW_MS + 1);
+        let due: Vec<_> =
+            (0..).zip(users).map(|(key, (app_id, user))| (app_id, user, due(key))).collect();
         sqlx::query(
             "UPDATE acknowledged SET due_ms = e.value ->> 2 FROM json_each(?1) e
              WHERE acknowledged.app_id = e.value ->> 0 AND acknowledged.user = e.value ->> 1",
         )
-        .bind(json(&later))
+        .bind(json(&due))
         .execute(&mut *self.connection)
         .await
         .map_err(explain)?;
-        sqlx::query(
-            "DELETE FROM acknowledged WHERE (app_id, user) IN
-                 (SELECT e.value ->> 0, e.value ->> 1 FROM json_each(?1) e)",
-        )
-        .bind(json(&done))
-        .execute(&mut *self.connection)
-        .await
-        .map_err(explain)?;
+        sqlx::query("DELETE FROM acknowledged WHERE due_ms = ?1")
+            .bind(DONE)
+            .execute(&mut *self.connection)
+            .await
+            .map_err(explain)?;
         Ok(())
     }
 
@@ -295,17 +288,11 @@ impl Batch<'_> {
         .await
         .map_err(explain)?;
         self.entries_gone(&gone, Cut::None).await?;
-        const REST: [&str; 5] = [
+        const REST: [&str; 3] = [
             "DELETE FROM channels WHERE id IN
                  (SELECT c.id FROM removed_apps a
                   CROSS JOIN channels c ON c.kind IN (0, 1, 3) AND c.app_id = a.id
                   WHERE c.entries <= 0 LIMIT ?1)",
-            "DELETE FROM cursors WHERE (app_id, user, device) IN
-                 (SELECT k.app_id, k.user, k.device
-                  FROM removed_apps a CROSS JOIN cursors k ON k.app_id = a.id LIMIT ?1)",
-            "DELETE FROM acknowledged WHERE (app_id, user) IN
-                 (SELECT k.app_id, k.user
-                  FROM removed_apps a CROSS JOIN acknowledged k ON k.app_id = a.id LIMIT ?1)",
             "DELETE FROM dead_letters WHERE position IN
                  (SELECT d.position
                   FROM removed_apps a CROSS JOIN dead_letters d ON d.app_id = a.id LIMIT ?1)",
@@ -319,6 +306,32 @@ impl Batch<'_> {
                 .execute(&mut *self.connection)
                 .await
                 .map_err(explain)?;
+            self.count(deleted.rows_affected());
+        }
+        self.removed_apps_cursors().await
+    }
+
+    /// A range of users of one app at a time, because that is how the table is ordered.
+    async fn removed_apps_cursors(&mut self) -> Result<()> {
+        while self.left > 0 {
+            let app: Option<u32> = sqlx::query_scalar(
+                "SELECT a.id FROM removed_apps a
+                 WHERE EXISTS (SELECT 1 FROM cursors k WHERE k.app_id = a.id) LIMIT 1",
+            )
+            .fetch_optional(&mut *self.connection)
+            .await
+            .map_err(explain)?;
+            let Some(app) = app else { break };
+            let deleted = sqlx::query(
+                "DELETE FROM cursors WHERE app_id = ?1 AND user <= coalesce(
+                     (SELECT user FROM cursors WHERE app_id = ?1 ORDER BY user LIMIT 1 OFFSET ?2),
+                     (SELECT max(user) FROM cursors WHERE app_id = ?1))",
+            )
+            .bind(app)
+            .bind(self.left)
+            .execute(&mut *self.connection)
+            .await
+            .map_err(explain)?;
             self.count(deleted.rows_affected());
         }
         Ok(())
