@@ -21,7 +21,7 @@ use rustc_hash::FxHashMap;
 #[derive(Debug, Default)]
 pub(super) struct Floors(FxHashMap<u32, Floor>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Floor {
     /// Own, app, everyone.
     through: [u64; 3],
@@ -108,13 +108,14 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         if !self.lines.has_work() {
             return;
         }
-        let mut through = [0; 3];
+        // A replay names the channels it has walked: what an earlier one said of the others still holds.
+        let floor = self.floors.0.entry(slot).or_default();
+        floor.last_job = self.jobs.youngest();
         for position in positions {
-            if let Some(through) = through.get_mut(position.kind as usize) {
-                *through = position.seq;
+            if let Some(through) = floor.through.get_mut(position.kind as usize) {
+                *through = position.seq.max(*through);
             }
         }
-        self.floors.0.insert(slot, Floor { through, last_job: self.jobs.youngest() });
         self.table.hot[slot as usize].set(Hot::FLOOR, true);
     }
 

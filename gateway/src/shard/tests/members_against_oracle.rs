@@ -3,9 +3,10 @@
 //! Who is a member throughout a push's fan-out gets it exactly once; who is a member for a part of it, at most once; nobody else gets it. Each
 //! channel comes in order on each connection. Outcomes add up to at least the members throughout, and each push has one.
 
+use super::random::Random;
 use super::rig::*;
 use crate::mail::{Audience, ToShard};
-use crate::shard::{Shard, ShardConfig};
+use crate::shard::ShardConfig;
 use gpusher_proto::conn_id::ConnId;
 use gpusher_proto::gateway::Answer;
 use gpusher_proto::wire::ChannelKind::{self, App, Everyone, Own, Topic};
@@ -13,19 +14,6 @@ use gpusher_proto::wire::v1::ClientFrame;
 use std::collections::{BTreeSet, HashMap};
 
 const TOPICS: [&str; 3] = ["a", "b", "c"];
-
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((word ^ (word >> 31)) % bound as u64) as usize
-    }
-}
 
 struct Client {
     peer: usize,
@@ -240,7 +228,7 @@ impl Model {
                 assert!(in_order || kind == Topic, "{kind:?} {seqs:?}");
             }
         }
-        assert_eq!(self.rig.shard_is_clean(), Ok(()));
+        assert_eq!(self.rig.shard.check_idle(), Ok(()));
     }
 }
 
@@ -266,13 +254,5 @@ fn everybody_gets_what_it_must_and_nothing_else() {
             model.step();
         }
         model.check();
-    }
-}
-
-impl Rig {
-    /// Whether the shard keeps nothing for connections that have nothing waiting.
-    fn shard_is_clean(&self) -> Result<(), String> {
-        let shard: &Shard<_, _> = &self.shard;
-        shard.check_idle()
     }
 }

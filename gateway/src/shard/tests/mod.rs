@@ -1,10 +1,12 @@
 //! The shard over a fake driver and clock. Each file is one behaviour.
 
 mod fake;
+mod random;
 mod rig;
 
 mod deadlines;
 mod fan_out_is_fair_and_joined;
+mod kept_against_logic;
 mod link_back_pressure;
 mod links_change;
 mod login_admit_hold;
