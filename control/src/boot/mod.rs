@@ -2,7 +2,7 @@
 //!
 //! Start: check, lock the data directory, take the ports, open the backends, then message, gateway, logic, web. Nothing of it waits for
 //! another process except logic, which needs the store's answer; it goes on trying. Stop is the reverse of a push's path: web takes no
-//! more, the gateway sends its clients away, logic writes down what it knows, message ends its calls, the queue is closed.
+//! more, the gateway sends its clients away, logic writes down what it knows, message ends its calls, queue and store are closed.
 
 mod data_dir;
 mod summary;
@@ -183,6 +183,7 @@ impl Process {
         stop_task(self.message.take()).await;
         if let Some(backends) = self.backends.take() {
             backends.queue.close().await;
+            backends.store.close().await;
         }
     }
 }

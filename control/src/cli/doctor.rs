@@ -177,6 +177,7 @@ async fn check_backends(config: &Config, running: bool, report: &mut Report) {
         format!("{} has {depth} records waiting", config.queue.url)
     });
     queue.close().await;
+    store.close().await;
 }
 
 async fn patiently<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {

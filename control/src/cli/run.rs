@@ -3,7 +3,7 @@
 use gpusher_control::boot::Process;
 use gpusher_control::config::{AuthMode, Config, Log, LogFormat};
 use gpusher_control::error::{Code, Error, Result};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,7 +29,8 @@ async fn serve(config: Config) -> Result<ExitCode> {
     if open {
         tracing::warn!("any token and no API key is accepted: for development only");
     }
-    println!("{}", process.summary());
+    // Whoever reads it may have gone; that is no reason to end.
+    let _ = writeln!(std::io::stdout(), "{}", process.summary());
     let failure = tokio::select! {
         () = stop.received() => None,
         failure = process.failure() => Some(failure),

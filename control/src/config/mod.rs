@@ -203,11 +203,12 @@ impl Config {
         file.into_runtime()
     }
 
-    /// The same, open to anybody on this machine, and with epoll where io_uring is blocked.
+    /// The same, open to anybody on this machine, with epoll where io_uring is blocked, and with little ceremony at the end.
     #[must_use]
     pub fn for_development(mut self) -> Self {
         self.auth.mode = AuthMode::Open;
         self.gateway.io = gpusher_gateway::config::Io::Auto;
+        self.gateway.deadlines.stop_grace = Duration::from_millis(500);
         self
     }
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::Result;
 use gpusher_proto::data::{GatewayLease, GatewayMembership, Route};
-use gpusher_proto::gateway::{Apps, Membership, MembershipAck};
+use gpusher_proto::gateway::{Apps, Membership, MembershipAck, SyncRequest};
 
 impl Core {
     pub(super) fn attach_lease(&mut self, key: LinkKey) {
@@ -62,8 +62,22 @@ impl Core {
             self.on_link_down(key, false);
             return self.closing.push(key);
         }
-        link.leased = true;
+        let gateway = link.gateway;
+        let again = std::mem::replace(&mut link.leased, true);
         self.logins.extend(std::mem::take(&mut link.early));
+        if again {
+            self.resend_missed(gateway);
+        }
+    }
+
+    /// While the lease was lost, nobody found these users: what was kept for them meanwhile is read from their logs.
+    fn resend_missed(&mut self, gateway: u32) {
+        let here = |session: &&Session| ConnId::from_raw(session.conn).gateway() == gateway;
+        let conns: Vec<u64> =
+            self.sessions.iter().filter(here).map(|session| session.conn).collect();
+        for conn in conns {
+            self.on_sync_request(SyncRequest { conn, request: None });
+        }
     }
 
     /// The table of apps is another.

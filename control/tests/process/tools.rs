@@ -1,0 +1,66 @@
+//! The small commands: what they print can be used.
+
+use crate::support::{Control, command, output};
+use gpusher_control::auth::password;
+use std::fs;
+use std::io::Write;
+use std::process::Stdio;
+
+#[test]
+fn the_printed_configuration_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("control.toml");
+    fs::write(&file, output(&["print-config"], &[]).stdout).unwrap();
+    let arguments = ["check-config", "--config", file.to_str().unwrap()];
+    let checked = output(&arguments, &[("AUTH__API_KEYS", "[\"0123456789abcdef\"]")]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+}
+
+#[test]
+fn a_hashed_password_matches() {
+    let mut child = command(&["hash-password"], &[])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"s3cret\n").unwrap();
+    let hash = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert!(password::verify("s3cret", hash.trim()));
+}
+
+#[test]
+fn doctor_names_what_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let settings = [
+        ("WEB__LISTEN", "127.0.0.1:0"),
+        ("GATEWAY__LISTEN", "127.0.0.1:0"),
+        ("GATEWAY__ADMIN_LISTEN", "127.0.0.1:0"),
+    ];
+    let well = output(&["doctor", "--dev", "--data", data], &settings);
+    let text = String::from_utf8(well.stdout).unwrap();
+    assert!(well.status.success() && text.contains("nothing is wrong"), "{text}");
+
+    let running = Control::dev(folder.path());
+    let beside = output(&["doctor", "--dev", "--data", data], &[]);
+    let text = String::from_utf8(beside.stdout).unwrap();
+    assert!(text.contains("note  data directory"), "{text}");
+    drop(running);
+
+    // Nobody listens on port 1.
+    let mut remote = vec![("DISCOVERY__GATEWAYS", "[\"127.0.0.1:1\"]")];
+    remote
+        .extend(["STORE__URL", "ROUTES__URL", "QUEUE__URL"].map(|n| (n, "message://127.0.0.1:1")));
+    let ill = output(&["doctor", "--roles", "logic", "--data", data], &remote);
+    let text = String::from_utf8(ill.stdout).unwrap();
+    assert_eq!(ill.status.code(), Some(1), "{text}");
+    for part in [
+        "FAIL  store",
+        "FAIL  routes",
+        "FAIL  queue",
+        "FAIL  discovery.gateways",
+        "4 things are wrong",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
