@@ -151,6 +151,13 @@ impl Gap {
         *first = Some(first.map_or(position.seq, |seq| seq.min(position.seq)));
     }
 
+    /// Nothing up to the position is missing; `last` is the last that is.
+    pub(super) fn close(&mut self, through: Position, last: u64) {
+        let first = &mut self.0[through.kind as usize];
+        let missing = first.filter(|_| last > through.seq);
+        *first = missing.map(|first| first.max(through.seq + 1));
+    }
+
     pub(super) fn merge(&mut self, other: Self) {
         other.positions().for_each(|position| self.include(position));
     }

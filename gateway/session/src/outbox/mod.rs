@@ -26,6 +26,8 @@ pub struct Outbox<T> {
     loads: Loads,
     /// Spilled, and logic does not know.
     gap: Gap,
+    /// Per channel with a gap: the last message that spilled.
+    gap_last: [u64; 3],
     /// Spilled, and logic replays it.
     owed: Gap,
 }
@@ -75,6 +77,7 @@ impl<T> Default for Outbox<T> {
             in_flight: 0,
             loads: Loads::default(),
             gap: Gap::default(),
+            gap_last: [0; 3],
             owed: Gap::default(),
         }
     }
@@ -143,7 +146,7 @@ impl<T> Outbox<T> {
         if !after_gap {
             self.spill(removed);
         }
-        self.gap.include(entry.position);
+        self.widen_gap(entry.position);
         removed(Removal::Spilled, entry);
         Offered::Refused
     }

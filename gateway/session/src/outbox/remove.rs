@@ -21,12 +21,29 @@ impl<T> Outbox<T> {
 
     /// All kept messages leave.
     pub(super) fn spill(&mut self, removed: &mut dyn FnMut(Removal, Entry<T>)) {
-        let mut gap = self.gap;
+        let mut spilled = Vec::new();
         self.remove_if(Entry::is_kept, &mut |entry| {
-            gap.include(entry.position);
+            spilled.push(entry.position);
             removed(Removal::Spilled, entry);
         });
-        self.gap = gap;
+        spilled.into_iter().for_each(|position| self.widen_gap(position));
+    }
+
+    pub(super) fn widen_gap(&mut self, position: Position) {
+        self.gap.include(position);
+        let last = &mut self.gap_last[position.kind as usize];
+        *last = position.seq.max(*last);
+    }
+
+    /// The socket has all that a replay brought up to these positions: copies that had spilled meanwhile are not missing, and need no other replay. Only
+    /// for who knows that nothing of the replay waits or has spilled; before [`Self::release`].
+    pub fn close_gap(&mut self, positions: impl Iterator<Item = Position>) {
+        for position in positions {
+            // A topic's have no gap.
+            if let Some(&last) = self.gap_last.get(position.kind as usize) {
+                self.gap.close(position, last);
+            }
+        }
     }
 
     /// Whether kept messages have left, and logic has not been told where.
@@ -40,6 +57,7 @@ impl<T> Outbox<T> {
             return None;
         }
         let gap = std::mem::take(&mut self.gap);
+        self.gap_last = [0; 3];
         self.owed.merge(gap);
         Some(gap)
     }
