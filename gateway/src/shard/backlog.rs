@@ -1,5 +1,6 @@
 //! Connections that could not be written to at once. Only they pay for an outbox.
 
+use super::parcel::Origin;
 use gpusher_session::{Class, Entry, Lane, Offered, Outbox, OutboxLimits, Removal};
 use gpusher_sys::driver::FLUSH_PIECES_MAX;
 use rustc_hash::FxHashMap;
@@ -9,13 +10,15 @@ const _: () = assert!(gpusher_session::PIECES_MAX <= FLUSH_PIECES_MAX);
 /// What waits for one connection, and what is under way for it.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    pub(crate) outbox: Outbox<()>,
+    pub(crate) outbox: Outbox<Origin>,
     /// Who writes next.
     pub(crate) flow: Flow,
     /// Tick when the socket last took something, or when the first entry came.
     pub(crate) progress_tick: u32,
     /// Logic was told that a replayed message waits: it hears when the socket has taken what is ready.
     pub(crate) owes_replay: bool,
+    /// A replayed message has left the outbox unwritten: logic has to hear of the gap before its replay can end.
+    pub(crate) replay_spilled: bool,
     /// Logic was told that another message waits: it hears when nothing waits any more.
     pub(crate) owes_rest: bool,
 }
@@ -66,7 +69,7 @@ pub(crate) struct Removed {
 }
 
 impl Removed {
-    pub(crate) fn count(&mut self, why: Removal, entry: &Entry<()>) {
+    pub(crate) fn count(&mut self, why: Removal, entry: &Entry<Origin>) {
         if entry.class == Class::Control {
             return;
         }
@@ -133,7 +136,7 @@ impl Backlogs {
         &mut self,
         slot: u32,
         tick: u32,
-        (entry, lane): (Entry<()>, Lane),
+        (entry, lane): (Entry<Origin>, Lane),
         (limits, bytes_max): (&OutboxLimits, usize),
         removed: &mut Removed,
     ) -> Placed {
@@ -141,8 +144,11 @@ impl Backlogs {
         let limits = if self.bytes < bytes_max { limits } else { &tight };
         self.with(slot, tick, |backlog| {
             let spilled_before = backlog.outbox.has_spilled();
-            let count = &mut |why, entry: Entry<()>| removed.count(why, &entry);
-            let offered = backlog.outbox.offer(entry, lane, limits, count);
+            let Backlog { outbox, replay_spilled, .. } = backlog;
+            let offered = outbox.offer(entry, lane, limits, &mut |why, entry| {
+                *replay_spilled |= why == Removal::Spilled && entry.job == Origin::Replay;
+                removed.count(why, &entry);
+            });
             Placed { offered, spilled: backlog.outbox.has_spilled() && !spilled_before }
         })
     }
@@ -156,7 +162,7 @@ impl Backlogs {
     pub(crate) fn recall(&mut self, message_id: u64, removed: &mut Removed) {
         for backlog in self.by_slot.values_mut() {
             let before = weight(backlog);
-            let count = &mut |why, entry: Entry<()>| removed.count(why, &entry);
+            let count = &mut |why, entry: Entry<Origin>| removed.count(why, &entry);
             backlog.outbox.recall(message_id, count);
             self.bytes = self.bytes - before + weight(backlog);
         }

@@ -1,8 +1,8 @@
 //! A message for named connections: straight to each, or to where it has to wait.
 
 use super::backlog::Removed;
-use super::jobs::JobKey;
-use super::parcel::Content;
+use super::jobs::{Job, JobKey};
+use super::parcel::{Content, Origin};
 use super::table::{Flags, Hot, Phase};
 use super::{Clock, Shard};
 use crate::metrics::ShardCount;
@@ -77,7 +77,9 @@ impl<D: Driver, C: Clock> Shard<D, C> {
     }
 
     fn content(&self, job: JobKey, encoding: Encoding) -> Content {
-        Content::message(job, &self.jobs.get(job).push, encoding)
+        let Job { push, replay, .. } = self.jobs.get(job);
+        let origin = if *replay { Origin::Replay } else { Origin::Push };
+        Content { origin, ..Content::message(job, push, encoding) }
     }
 
     /// Puts a message into the connection's outbox, and counts what became of it for its job.

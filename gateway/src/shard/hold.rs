@@ -13,7 +13,7 @@ use super::{Clock, Shard};
 use gpusher_proto::conn_id::ConnId;
 use gpusher_proto::gateway::{Drained, Message, SyncDone, event::Kind};
 use gpusher_proto::wire::{ChannelKind, Position};
-use gpusher_session::{Class, Entry, Gap};
+use gpusher_session::{Class, Gap};
 use gpusher_sys::driver::Driver;
 use rustc_hash::FxHashMap;
 
@@ -74,8 +74,8 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         let positions: Vec<Position> = done.positions.iter().filter_map(position_of).collect();
         self.table.flags[slot as usize].set(Flags::SYNC_DUE, false);
         let ended = self.release(slot, &positions);
+        self.set_floor(slot, &positions);
         if ended {
-            self.set_floor(slot, &positions);
             self.table.flags[slot as usize].set(Flags::HOLD_SYNC, false);
             let holds = self.table.flags[slot as usize].any(Flags::HOLDS);
             self.table.hot[slot as usize].set(Hot::HOLD, holds);
@@ -97,7 +97,10 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         }
         self.unstage(slot);
         let ended = self.backlogs.update(slot, |backlog| {
-            backlog.outbox.release(positions.iter().copied(), &mut |_, _: Entry<()>| {})
+            if !backlog.owes_replay && !backlog.replay_spilled {
+                backlog.outbox.close_gap(positions.iter().copied());
+            }
+            backlog.outbox.release(positions.iter().copied(), &mut |_, _| {})
         });
         self.flush_soon(slot);
         self.outgoing.to_check.push(slot);
@@ -163,14 +166,15 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             Phase::Pending | Phase::Member => {}
             Phase::Free | Phase::Login | Phase::Closing => return,
         }
-        // With a replay's page waiting, no SyncDone can be on its way.
-        let may_tell = !self.table.flags[index].any(Flags::SYNC_DUE) || backlog.owes_replay;
+        // While logic waits for a replayed message, no SyncDone can be on its way.
+        let may_tell = !self.table.flags[index].any(Flags::SYNC_DUE) || backlog.replay_spilled;
         let told = self.backlogs.update(slot, |backlog| {
             let gap = if may_tell { backlog.outbox.take_gap() } else { None };
             // What has spilled does not wait any more, but was not written: that is for the gap to say.
             let nothing_waits = backlog.outbox.is_empty() && !backlog.outbox.has_spilled();
             let owed = backlog.owes_replay || (backlog.owes_rest && nothing_waits);
             backlog.owes_replay = false;
+            backlog.replay_spilled &= !may_tell;
             backlog.owes_rest &= !nothing_waits;
             (gap, owed)
         });

@@ -12,25 +12,35 @@ pub(crate) struct Content {
     pub(crate) frame: Bytes,
     /// None for control frames.
     pub(crate) message: Option<(JobKey, Arc<EncodedPush>)>,
+    pub(crate) origin: Origin,
+}
+
+/// Why a message is sent to a connection: logic waits for what it replays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It is new.
+    Push,
+    /// It comes from a log, past the hold.
+    Replay,
 }
 
 impl Content {
     /// A frame that is no message.
     pub(crate) fn control(frame: Bytes) -> Self {
-        Self { frame, message: None }
+        Self { frame, message: None, origin: Origin::Push }
     }
 
     /// A message's frame.
     pub(crate) fn message(job: JobKey, push: &Arc<EncodedPush>, encoding: Encoding) -> Self {
         let frame = push.frame(encoding).clone();
-        Self { frame, message: Some((job, push.clone())) }
+        Self { frame, message: Some((job, push.clone())), origin: Origin::Push }
     }
 
     /// As an outbox has it.
-    pub(crate) fn entry(&self) -> Entry<()> {
+    pub(crate) fn entry(&self) -> Entry<Origin> {
         match &self.message {
-            None => Entry::control(self.frame.clone(), ()),
-            Some((_, push)) => Entry::message(push.message(), self.frame.clone(), ()),
+            None => Entry::control(self.frame.clone(), self.origin),
+            Some((_, push)) => Entry::message(push.message(), self.frame.clone(), self.origin),
         }
     }
 }

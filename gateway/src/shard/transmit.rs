@@ -4,7 +4,7 @@
 //! comes up short puts the rest into the outbox, in front; from then on the outbox is flushed whenever the socket has room.
 
 use super::backlog::{Backlog, Flow, Removed};
-use super::parcel::{Content, Parcel};
+use super::parcel::{Content, Origin, Parcel};
 use super::table::{Hot, Phase, Table};
 use super::{Clock, Shard};
 use crate::metrics::ShardCount;
@@ -295,7 +295,8 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             if backlog.flow != Flow::Listed {
                 return false;
             }
-            let count = &mut |why, entry: gpusher_session::Entry<()>| removed.count(why, &entry);
+            let count =
+                &mut |why, entry: gpusher_session::Entry<Origin>| removed.count(why, &entry);
             backlog.outbox.drop_expired(now_ms, count);
             let ready = backlog.outbox.has_ready();
             backlog.flow = if ready { Flow::Flushing } else { Flow::Open };
