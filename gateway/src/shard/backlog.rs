@@ -154,7 +154,7 @@ impl Backlogs {
     }
 
     /// Slots that have one.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = (u32, &Backlog)> {
+    pub(crate) fn slots(&self) -> impl ExactSizeIterator<Item = (u32, &Backlog)> {
         self.by_slot.iter().map(|(&slot, backlog)| (slot, backlog))
     }
 

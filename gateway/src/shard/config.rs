@@ -62,9 +62,10 @@ pub struct Slice {
 impl Default for Slice {
     fn default() -> Self {
         Self {
-            mail_max: 256,
-            unicasts_max: 4_096,
-            sends_max: 2_048,
+            mail_max: 1_024,
+            unicasts_max: 1_024,
+            // At 6 to 10 microseconds a send, ten milliseconds at most before the next unicast goes out.
+            sends_max: 1_024,
             joined_bytes_max: 64 << 10,
             reports_max: 8_192,
             announced_max: 1_024,

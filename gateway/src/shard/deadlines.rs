@@ -76,6 +76,10 @@ impl<D: Driver, C: Clock> Shard<D, C> {
     fn doom_slow(&mut self) {
         let limit_ms = self.config.outbox_age_ms_max;
         let tick = self.sweep.tick;
+        let many = self.backlogs.slots().len() > SLOTS_PER_TICK_MIN as usize;
+        if many && !tick.is_multiple_of(TICKS_PER_SWEEP) {
+            return;
+        }
         for (slot, backlog) in self.backlogs.slots() {
             let stalled = tick.wrapping_sub(backlog.progress_tick);
             if backlog.outbox.has_ready() && u64::from(stalled) * Now::TICK_MS > limit_ms {

@@ -11,7 +11,8 @@
 //! | `command` | mail from the link |
 //! | `deliver` | a message for named connections |
 //! | `fanout` | a message for an app, a topic or everyone, in slices |
-//! | `transmit` | frames to sockets; what a socket did not take; flushing |
+//! | `transmit` | frames to sockets; what a socket did not take |
+//! | `flush` | outboxes to sockets that have room again |
 //! | `hold` | replays: what is held, spilled, released |
 //! | `announce`, `drain`, `deadlines` | what walks the table now and then |
 //! | `retire` | the end of a connection |
@@ -34,6 +35,7 @@ mod deadlines;
 mod deliver;
 mod drain;
 mod fanout;
+mod flush;
 mod hold;
 mod identity;
 mod jobs;
@@ -79,6 +81,7 @@ pub struct Shard<D, C> {
     to_link: ToLink,
     /// What this turn has to tell the link, and what it did not take before.
     reports: Vec<FromShard>,
+    link_is_behind: bool,
     counts: Arc<ShardCounts>,
 
     links: Arc<LinkSet>,
@@ -128,6 +131,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             mailbox,
             to_link,
             reports: Vec::new(),
+            link_is_behind: false,
             counts,
             links: Arc::default(),
             apps: None,
@@ -219,10 +223,10 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             topic: change.topic,
             members: change.members,
         }));
-        if !self.to_link.try_send(&mut self.reports) {
+        self.link_is_behind = !self.to_link.try_send(&mut self.reports);
+        if self.link_is_behind {
             self.counts.add(ShardCount::LinkFull, 1);
-        }
-        if self.reports.is_empty() {
+        } else {
             self.read_on();
         }
         self.set_gauges();

@@ -155,7 +155,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         if holds_partial && self.partial_bytes > self.config.partial_bytes_max {
             return self.leave_with(slot, Code::Overloaded, "too many half frames");
         }
-        if self.reports.len() > self.config.slice.reports_max {
+        if self.link_is_behind && self.reports.len() > self.config.slice.reports_max {
             self.pause(slot);
         }
     }
