@@ -31,6 +31,7 @@ pub trait Queue: Send + Sync {
 pub trait Consumer: Send {
     /// Waits for at least one record, returns up to `limit`. Cancel-safe: nothing is lost when the future is dropped.
     async fn next(&mut self, limit: usize) -> Result<Vec<Record>>;
-    /// Everything up to and including this offset is done; a consumer opened later starts after it.
+    /// Everything up to and including this offset is done; a consumer opened later starts after it. It may be written down a little
+    /// later: after a kill, what was just done may come again.
     async fn commit(&mut self, offset: u64) -> Result<()>;
 }

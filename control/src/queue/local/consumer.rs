@@ -10,6 +10,7 @@ use gpusher_proto::data::Record;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Reads from memory what is new, from the file what is old. Its group may have another consumer once it is dropped.
@@ -44,7 +45,7 @@ impl LocalConsumer {
         let mut consumer = Self { claim, file, requests, end, ready: VecDeque::new(), read: 0 };
         if consumer.committed().is_none() {
             // From here on nothing is trimmed that this group has not done.
-            consumer.store(None).await?;
+            consumer.give_position().await?;
         }
         consumer.read = consumer.committed().expect("it was stored");
         Ok(consumer)
@@ -54,10 +55,10 @@ impl LocalConsumer {
         self.claim.shared.state.lock().committed(&self.claim.group)
     }
 
-    async fn store(&mut self, offset: Option<u64>) -> Result<()> {
+    async fn give_position(&mut self) -> Result<()> {
         let (done, durable) = oneshot::channel();
         let group = self.claim.group.clone();
-        let request = Request::Commit { group, offset, done };
+        let request = Request::Open { group, done };
         self.requests.send(request).await.map_err(|_| closed())?;
         durable.await.unwrap_or_else(|_| Err(closed()))
     }
@@ -105,10 +106,12 @@ impl Consumer for LocalConsumer {
             let text = format!("offset {offset} was not handed out; the last was {handed_out}");
             return Err(Error::new(Code::Invalid, text));
         }
-        if self.committed() >= Some(offset) {
-            return Ok(());
+        let moved = self.claim.shared.state.lock().commit(&self.claim.group, offset);
+        match moved.then(|| self.requests.try_send(Request::Commit)) {
+            Some(Err(TrySendError::Closed(_))) => Err(closed()),
+            // A writer with a full table of requests looks at the positions when it comes to them.
+            _ => Ok(()),
         }
-        self.store(Some(offset)).await
     }
 }
 

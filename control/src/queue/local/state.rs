@@ -16,6 +16,8 @@ pub(super) struct State {
     records: u64,
     bytes: u64,
     positions: BTreeMap<String, u64>,
+    /// Groups whose positions are not in the file yet.
+    moved: BTreeSet<String>,
     open_groups: BTreeSet<String>,
     /// The newest batches with their last offsets, and the bytes they take.
     newest: VecDeque<(u64, Batch)>,
@@ -30,6 +32,7 @@ impl State {
             records: summary.records,
             bytes: summary.bytes,
             positions: summary.positions.into_iter().collect(),
+            moved: BTreeSet::new(),
             open_groups: BTreeSet::new(),
             newest: VecDeque::new(),
             newest_bytes: 0,
@@ -79,11 +82,6 @@ impl State {
         }
     }
 
-    /// Takes note of durable positions.
-    pub(super) fn on_committed(&mut self, positions: Vec<(String, u64)>) {
-        self.positions.extend(positions);
-    }
-
     /// Takes note of deleted batches.
     pub(super) fn on_trimmed(&mut self, trim: u64, freed: &Freed) {
         self.give_back(freed.records, freed.bytes);
@@ -97,16 +95,50 @@ impl State {
         self.positions.get(group).copied()
     }
 
-    /// The lowest position once `changed` are in force; `None` while there is no group.
-    pub(super) fn lowest_with(&self, changed: &[(String, u64)]) -> Option<u64> {
-        let kept =
-            self.positions.iter().filter(|(group, _)| changed.iter().all(|(c, _)| c != *group));
-        kept.map(|(_, at)| *at).chain(changed.iter().map(|(_, at)| *at)).min()
+    /// Moves a group's position forward. Whether the writer must be told: it knows of earlier moves.
+    pub(super) fn commit(&mut self, group: &str, offset: u64) -> bool {
+        let committed = self.positions.get_mut(group).expect("the group was opened");
+        if offset <= *committed {
+            return false;
+        }
+        *committed = offset;
+        let known = !self.moved.is_empty();
+        self.moved.insert(group.to_owned());
+        !known
+    }
+
+    /// Gives positions to groups that have none, before the oldest record that is still there.
+    pub(super) fn give_positions(&mut self, groups: &[String]) {
+        let start = self.start();
+        for group in groups {
+            self.positions.insert(group.clone(), start);
+            self.moved.insert(group.clone());
+        }
+    }
+
+    /// Positions for the file.
+    pub(super) fn take_moved(&mut self) -> Vec<(String, u64)> {
+        let moved = std::mem::take(&mut self.moved);
+        moved.into_iter().map(|group| (group.clone(), self.positions[&group])).collect()
+    }
+
+    /// The file did not take the positions: they wait for the next turn. Groups that were to be opened are not.
+    pub(super) fn on_failed(&mut self, positions: &[(String, u64)], opened: &[String]) {
+        self.moved.extend(positions.iter().map(|(group, _)| group.clone()));
+        for group in opened {
+            self.positions.remove(group);
+            self.moved.remove(group);
+        }
+    }
+
+    /// The lowest position; `None` while there is no group.
+    pub(super) fn lowest(&self) -> Option<u64> {
+        self.positions.values().copied().min()
     }
 
     /// Where a group without a position starts: before the oldest record that is surely still there.
     pub(super) fn start(&self) -> u64 {
-        self.positions.values().copied().min().unwrap_or(0)
+        self.lowest().unwrap_or(0)
     }
 
     pub(super) fn depth(&self, group: &str) -> u64 {

@@ -51,6 +51,12 @@ pub(super) struct Change {
     pub(super) trim: Option<u64>,
 }
 
+impl Change {
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty() && self.positions.is_empty()
+    }
+}
+
 /// Records and bytes that a change freed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Freed {
@@ -120,15 +126,14 @@ impl Table {
 
     async fn try_apply(&mut self, change: &Change) -> sqlx::Result<Freed> {
         let mut freed = Freed::default();
+        if let ([(last, batch)], []) = (&change.batches[..], &change.positions[..]) {
+            // The most frequent change needs no transaction of its own.
+            insert(*last, batch, &mut self.connection).await?;
+            return Ok(freed);
+        }
         let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
         for (last, batch) in &change.batches {
-            sqlx::query("INSERT INTO batches (last, records, bytes, body) VALUES (?, ?, ?, ?)")
-                .bind(*last as i64)
-                .bind(batch.records as i64)
-                .bind(batch.bytes() as i64)
-                .bind(&batch.body[..])
-                .execute(&mut *transaction)
-                .await?;
+            insert(*last, batch, &mut transaction).await?;
         }
         for (group, committed) in &change.positions {
             sqlx::query(
@@ -159,6 +164,17 @@ impl Table {
             tracing::warn!(%error, "the queue's file was not closed cleanly");
         }
     }
+}
+
+async fn insert(last: u64, batch: &Batch, into: &mut SqliteConnection) -> sqlx::Result<()> {
+    sqlx::query("INSERT INTO batches (last, records, bytes, body) VALUES (?, ?, ?, ?)")
+        .bind(last as i64)
+        .bind(batch.records as i64)
+        .bind(batch.bytes() as i64)
+        .bind(&batch.body[..])
+        .execute(into)
+        .await?;
+    Ok(())
 }
 
 /// A consumer's connection, for batches that are no longer in memory.

@@ -5,11 +5,15 @@ use super::table::{Change, Table};
 use super::{REQUESTS_WAITING, Shared};
 use crate::error::Result;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 /// Batches of small publishes are joined up to this size, so that a reader never loads much more than it wants.
 const JOINED_BYTES_MAX: u64 = 1 << 20;
+
+/// Positions that have moved wait this long for records to share a sync with: a kill meanwhile means that done records come again.
+const COMMIT_DELAY: Duration = Duration::from_millis(10);
 
 /// What callers and consumers ask for. `done` is answered when it is durable, or has failed.
 #[derive(Debug)]
@@ -18,12 +22,13 @@ pub(super) enum Request {
         batch: Batch,
         done: oneshot::Sender<Result<()>>,
     },
-    /// A new position; `None` starts a group that has none.
-    Commit {
+    /// A group without a position gets one.
+    Open {
         group: String,
-        offset: Option<u64>,
         done: oneshot::Sender<Result<()>>,
     },
+    /// Positions have moved; nobody waits for that.
+    Commit,
     Close {
         done: oneshot::Sender<()>,
     },
@@ -39,7 +44,7 @@ pub(super) struct Writer {
 #[derive(Default)]
 struct Turn {
     published: Vec<Batch>,
-    positions: Vec<(String, Option<u64>)>,
+    opened: Vec<String>,
     done: Vec<oneshot::Sender<Result<()>>>,
     closed: Vec<oneshot::Sender<()>>,
 }
@@ -58,6 +63,10 @@ impl Writer {
         let mut waiting = Vec::new();
         let mut closed = Vec::new();
         while self.requests.recv_many(&mut waiting, REQUESTS_WAITING).await > 0 {
+            if waiting.iter().all(|request| matches!(request, Request::Commit)) {
+                let more = self.requests.recv_many(&mut waiting, REQUESTS_WAITING);
+                let _ = timeout(COMMIT_DELAY, more).await;
+            }
             let mut turn = Turn::new(waiting.drain(..));
             if !turn.closed.is_empty() {
                 self.requests.close();
@@ -72,11 +81,11 @@ impl Writer {
     }
 
     async fn write(&mut self, turn: Turn) {
-        if turn.done.is_empty() {
-            return;
-        }
         let published: u64 = turn.published.iter().map(|batch| batch.records).sum();
         let change = self.change(&turn);
+        if change.is_empty() {
+            return;
+        }
         let started = Instant::now();
         let applied = self.table.apply(&change).await;
         let metrics = &self.shared.metrics;
@@ -92,6 +101,7 @@ impl Writer {
                 metrics.refused_failed.inc_by(published);
                 let bytes = turn.published.iter().map(Batch::bytes).sum();
                 self.shared.give_back((published, bytes));
+                self.shared.state.lock().on_failed(&change.positions, &turn.opened);
                 Err(error)
             }
         };
@@ -101,7 +111,7 @@ impl Writer {
     }
 
     fn change(&self, turn: &Turn) -> Change {
-        let state = self.shared.state.lock();
+        let mut state = self.shared.state.lock();
         let mut last = state.end();
         let batches = joined(&turn.published)
             .map(|batch| {
@@ -109,12 +119,9 @@ impl Writer {
                 (last, batch)
             })
             .collect();
-        let positions: Vec<_> = turn
-            .positions
-            .iter()
-            .map(|(group, offset)| (group.clone(), offset.unwrap_or_else(|| state.start())))
-            .collect();
-        let trim = if positions.is_empty() { None } else { state.lowest_with(&positions) };
+        state.give_positions(&turn.opened);
+        let positions = state.take_moved();
+        let trim = if positions.is_empty() { None } else { state.lowest() };
         Change { batches, positions, trim }
     }
 }
@@ -128,21 +135,15 @@ impl Turn {
                     turn.published.push(batch);
                     turn.done.push(done);
                 }
-                Request::Commit { group, offset, done } => {
-                    turn.commit(group, offset);
+                Request::Open { group, done } => {
+                    turn.opened.push(group);
                     turn.done.push(done);
                 }
+                Request::Commit => {}
                 Request::Close { done } => turn.closed.push(done),
             }
         }
         turn
-    }
-
-    fn commit(&mut self, group: String, offset: Option<u64>) {
-        match self.positions.iter_mut().find(|(known, _)| *known == group) {
-            Some((_, committed)) => *committed = offset.max(*committed),
-            None => self.positions.push((group, offset)),
-        }
     }
 }
 
@@ -151,7 +152,6 @@ impl Shared {
         let end = {
             let mut state = self.state.lock();
             state.on_written(change.batches);
-            state.on_committed(change.positions);
             if let Some(trim) = change.trim {
                 state.on_trimmed(trim, freed);
             }
