@@ -99,9 +99,9 @@ pub struct Report {
     pub connections_lost: u64,
     /// Logins a second until all were in.
     pub logins_per_s: f64,
-    /// Server memory per connection, in bytes: its own and the machine's slab (which holds the clients' sockets too).
+    /// The server's own memory per connection, in bytes: what the connections after the first tenth added.
     pub user_bytes_per_connection: Option<f64>,
-    /// Slab of both ends per connection.
+    /// The machine's slab per connection, in bytes: sockets of both ends.
     pub slab_bytes_per_connection: Option<f64>,
     /// The phases in order.
     pub phases: Vec<PhaseReport>,

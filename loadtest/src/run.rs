@@ -65,12 +65,16 @@ pub async fn run<D: Driver + 'static>(
     driver: impl Fn(u32) -> Result<D> + Clone + Send + 'static,
 ) -> Result<Report> {
     let clock = Clock::start();
-    let before = server.usage()?;
     let crew = Crew::start(config, clock, driver)?;
-    let logins_per_s = crew.wait_logged_in(config.plan.count).await;
+    // The first tenth warms the server up: buffers that it has once, however many connections there are.
+    let tenth = crew.wait_logged_in(config.plan.count / 10).await;
+    let tenth_logged_in = crew.progress.logged_in.load(Ordering::Relaxed);
+    let before = server.usage()?;
+    let logins = crew.wait_logged_in(config.plan.count).await;
     tokio::time::sleep(config.hold).await;
     let held = server.usage()?;
     let logged_in = crew.progress.logged_in.load(Ordering::Relaxed);
+    let logins_per_s = logged_in as f64 / (tenth + logins).as_secs_f64().max(1e-3);
     eprintln!("{logged_in} of {} logged in, {logins_per_s:.0} a second", config.plan.count);
 
     let mut offered = Vec::new();
@@ -89,7 +93,7 @@ pub async fn run<D: Driver + 'static>(
     let each = |field: fn(&Usage) -> u64| {
         let (before, held) = (before?, held?);
         let grown = field(&held).saturating_sub(field(&before));
-        Some(grown as f64 / logged_in.max(1) as f64)
+        Some(grown as f64 / logged_in.saturating_sub(tenth_logged_in).max(1) as f64)
     };
     Ok(Report {
         machine: machine(),
@@ -140,8 +144,8 @@ impl Crew {
         Ok(Self { threads, progress, stop })
     }
 
-    /// Returns logins a second, up to the last one.
-    async fn wait_logged_in(&self, wanted: u32) -> f64 {
+    /// Returns how long it took, up to the last one.
+    async fn wait_logged_in(&self, wanted: u32) -> Duration {
         let started = Instant::now();
         let (mut seen, mut last) = (0, started);
         while seen < u64::from(wanted) && last.elapsed() < LOGIN_QUIET && !self.broken() {
@@ -151,7 +155,7 @@ impl Crew {
                 (seen, last) = (present, Instant::now());
             }
         }
-        seen as f64 / last.duration_since(started).as_secs_f64().max(1e-3)
+        last.duration_since(started)
     }
 
     async fn wait_received(&self, wanted: u64) {

@@ -46,18 +46,15 @@ impl Server {
             .arg("--data")
             .arg(data.path())
             .args(arguments)
-            .env("GPUSHER_GATEWAY__LISTEN", address(0))
-            .env("GPUSHER_GATEWAY__ADMIN_LISTEN", address(1))
-            .env("GPUSHER_GATEWAY__RPC_LISTEN", address(2))
-            .env("GPUSHER_WEB__LISTEN", address(3))
-            .env("GPUSHER_LOGIC__LISTEN", address(4))
-            .env("GPUSHER_MESSAGE__LISTEN", address(5))
+            .env("GPUSHER_CONTROL__GATEWAY__LISTEN", address(0))
+            .env("GPUSHER_CONTROL__GATEWAY__ADMIN_LISTEN", address(1))
+            .env("GPUSHER_CONTROL__WEB__LISTEN", address(2))
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}", binary.display()))?;
         let pid = Some(child.id());
         let clients = SocketAddrV4::new(Ipv4Addr::LOCALHOST, ports[0]);
-        let web = format!("http://{}", address(3));
+        let web = format!("http://{}", address(2));
         let owned = Some(Owned { child, _data: data });
         let mut server = Self { clients, web, pid, owned };
         server.wait_listening()?;
@@ -106,7 +103,7 @@ impl Drop for Server {
 
 /// Held together until all are known, so that they differ.
 fn free_ports() -> Result<Vec<u16>> {
-    let held = (0..6)
+    let held = (0..3)
         .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
         .collect::<std::io::Result<Vec<_>>>()?;
     held.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
