@@ -1,6 +1,5 @@
 //! The program as operators run it: started, pushed to, killed, started again, taken apart.
 
-mod kill_loses_nothing;
 mod refusals;
 mod roles_apart;
 mod stop_and_start_again;
