@@ -19,6 +19,8 @@ pub(crate) struct Backlog {
     pub(crate) owes_replay: bool,
     /// A replayed message has left the outbox unwritten: logic has to hear of the gap before its replay can end.
     pub(crate) replay_spilled: bool,
+    /// Since a replayed message has left unwritten: what still comes of that replay is out of order, and not taken. The next one begins with a SyncStart.
+    pub(crate) replay_broken: bool,
     /// Logic was told that another message waits: it hears when nothing waits any more.
     pub(crate) owes_rest: bool,
 }
@@ -144,9 +146,11 @@ impl Backlogs {
         let limits = if self.bytes < bytes_max { limits } else { &tight };
         self.with(slot, tick, |backlog| {
             let spilled_before = backlog.outbox.has_spilled();
-            let Backlog { outbox, replay_spilled, .. } = backlog;
+            let Backlog { outbox, replay_spilled, replay_broken, .. } = backlog;
             let offered = outbox.offer(entry, lane, limits, &mut |why, entry| {
-                *replay_spilled |= why == Removal::Spilled && entry.job == Origin::Replay;
+                let of_replay = why == Removal::Spilled && entry.job == Origin::Replay;
+                *replay_spilled |= of_replay;
+                *replay_broken |= of_replay;
                 removed.count(why, &entry);
             });
             Placed { offered, spilled: backlog.outbox.has_spilled() && !spilled_before }

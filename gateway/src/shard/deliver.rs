@@ -71,6 +71,8 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         let passes = self.jobs.get(job).replay && self.table.phase[slot as usize] == Phase::Member;
         if hot.has(Hot::HOLD) && !passes {
             self.queue_message(slot, content, Lane::Hold);
+        } else if passes && self.backlogs.get(slot).is_some_and(|it| it.replay_broken) {
+            self.jobs.get_mut(job).overflowed += 1;
         } else {
             self.stage(slot, content);
         }

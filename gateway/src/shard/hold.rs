@@ -64,6 +64,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         let Some(slot) = self.find(conn) else { return };
         self.hold(slot, Flags::HOLD_SYNC);
         self.table.flags[slot as usize].set(Flags::SYNC_DUE, true);
+        self.backlogs.update(slot, |backlog| backlog.replay_broken = false);
     }
 
     pub(super) fn on_sync_done(&mut self, done: &SyncDone) {
@@ -97,6 +98,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         }
         self.unstage(slot);
         let ended = self.backlogs.update(slot, |backlog| {
+            backlog.replay_broken = false;
             if !backlog.owes_replay && !backlog.replay_spilled {
                 backlog.outbox.close_gap(positions.iter().copied());
             }

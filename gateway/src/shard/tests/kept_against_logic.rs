@@ -5,13 +5,13 @@
 
 use super::random::Random;
 use super::rig::*;
-use crate::mail::{Audience, JobDone};
+use crate::mail::{Audience, JobDone, ToShard};
 use crate::shard::ShardConfig;
 use gpusher_proto::conn_id::ConnId;
 use gpusher_proto::gateway::{Closed, Drained, Position, event::Kind};
 use gpusher_proto::wire::ChannelKind::{self, App, Own};
 use gpusher_session::OutboxLimits;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 const USERS: usize = 6;
 const PAGE: u64 = 3;
@@ -33,15 +33,25 @@ struct Replay {
     ended: [bool; 2],
     /// Only these are named at its end.
     walks: [bool; 2],
-    /// Deliveries without an outcome.
-    open: u32,
+    /// Sequences of the page without an outcome.
+    open: BTreeSet<u64>,
+    /// Names the page, and its channel.
+    page: (u64, usize),
     waiting: bool,
+}
+
+/// A command on its way: the link may bring a page in pieces, and what logic sent before it heard of a spill.
+enum Sent {
+    Page { conn: u64, page: u64, channel: usize, seq: u64 },
+    Start(u64),
+    Done(u64, Vec<(ChannelKind, u64)>),
 }
 
 /// A delivery under way.
 struct Delivered {
     conn: Option<u64>,
-    replay: bool,
+    /// Page of a replay.
+    page: Option<u64>,
     seq: u64,
 }
 
@@ -56,6 +66,8 @@ struct World {
     /// What clients had when their last connection ended.
     resume: [[u64; 2]; USERS],
     jobs: HashMap<u64, Delivered>,
+    sent: VecDeque<Sent>,
+    pages: u64,
     tally: Tally,
 }
 
@@ -83,6 +95,8 @@ impl World {
             conns: HashMap::new(),
             resume: [[0; 2]; USERS],
             jobs: HashMap::new(),
+            sent: VecDeque::new(),
+            pages: 0,
             tally: Tally::default(),
         };
         (0..USERS).for_each(|user| world.log_in(user));
@@ -117,6 +131,8 @@ impl World {
             self.rig.turn();
             self.listen();
             self.act();
+            let pieces = self.random.below(4);
+            self.carry(pieces);
         }
     }
 
@@ -138,20 +154,20 @@ impl World {
         self.own[user] += 1;
         let seq = self.own[user];
         let job = self.rig.unicast(ConnId::from_raw(conn), kept(Own, seq));
-        self.jobs.insert(job, Delivered { conn: Some(conn), replay: false, seq });
+        self.jobs.insert(job, Delivered { conn: Some(conn), page: None, seq });
     }
 
     fn push_app(&mut self) {
         self.app += 1;
         let job = self.rig.deliver(Audience::App(APP), kept(App, self.app), false);
-        self.jobs.insert(job, Delivered { conn: None, replay: false, seq: self.app });
+        self.jobs.insert(job, Delivered { conn: None, page: None, seq: self.app });
     }
 
     fn push_live(&mut self) {
         self.live += 1;
         let message = live(ChannelKind::Everyone, self.live);
         let job = self.rig.deliver(Audience::Everyone, message, false);
-        self.jobs.insert(job, Delivered { conn: None, replay: false, seq: self.live });
+        self.jobs.insert(job, Delivered { conn: None, page: None, seq: self.live });
     }
 
     fn hang_up(&mut self) {
@@ -188,9 +204,10 @@ impl World {
         let Some(id) = job.conn else { return };
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let taken = done.overflowed == 0 && done.waiting.is_empty();
-        if job.replay {
-            let replay = conn.replay.as_mut().expect("its replay waits for it");
-            replay.open -= 1;
+        if let Some(page) = job.page {
+            let current = |replay: &&mut Replay| replay.page.0 == page;
+            let Some(replay) = conn.replay.as_mut().filter(current) else { return };
+            replay.open.remove(&job.seq);
             replay.waiting |= !taken;
         } else if done.written > 0 {
             assert!(conn.received[0] >= job.seq, "said to be written");
@@ -209,10 +226,21 @@ impl World {
             after: ends,
             ended: [true; 2],
             walks: [false; 2],
-            open: 0,
+            open: BTreeSet::new(),
+            page: (0, 0),
             waiting: false,
         });
         replay.waiting = false;
+        if !drained.spilled_from.is_empty() {
+            // What has no outcome yet of the page is refused: it is due again.
+            if let Some(first) = std::mem::take(&mut replay.open).first() {
+                let channel = replay.page.1;
+                replay.after[channel] = first - 1;
+                (replay.ended[channel], replay.walks[channel]) = (false, true);
+            }
+            replay.page = (0, 0);
+            self.sent.push_back(Sent::Start(drained.conn));
+        }
         for Position { channel, seq } in drained.spilled_from.iter().copied() {
             let channel = channel as usize;
             replay.after[channel] = replay.after[channel].min(seq - 1);
@@ -247,27 +275,46 @@ impl World {
 
     fn go_on(&mut self, id: u64) {
         let conn = self.conns.get_mut(&id).unwrap();
-        let Some(replay) = conn.replay.as_mut().filter(|it| it.open == 0 && !it.waiting) else {
+        let Some(replay) = conn.replay.as_mut().filter(|it| it.open.is_empty() && !it.waiting)
+        else {
             return;
         };
         let ends = [self.own[conn.user], self.app];
-        let conn_id = ConnId::from_raw(id);
         let Some(channel) = replay.ended.iter().position(|ended| !ended) else {
             let walked = (0..2).filter(|&channel| replay.walks[channel]);
             let positions = walked.map(|channel| (CHANNELS[channel], replay.after[channel]));
             let positions: Vec<_> = positions.collect();
             conn.replay = None;
-            return self.rig.sync_done(conn_id, &positions);
+            return self.sent.push_back(Sent::Done(id, positions));
         };
         let first = replay.after[channel] + 1;
         let last = ends[channel].min(replay.after[channel] + PAGE);
         replay.ended[channel] = last == ends[channel];
         replay.after[channel] = last;
-        replay.open = (first..=last).count() as u32;
-        for seq in first..=last {
-            let audience = Audience::Connections(vec![conn_id]);
-            let job = self.rig.deliver(audience, kept(CHANNELS[channel], seq), true);
-            self.jobs.insert(job, Delivered { conn: Some(id), replay: true, seq });
+        self.pages += 1;
+        replay.page = (self.pages, channel);
+        replay.open = (first..=last).collect();
+        let page = self.pages;
+        self.sent.extend((first..=last).map(|seq| Sent::Page { conn: id, page, channel, seq }));
+    }
+
+    /// Brings some of what logic has sent.
+    fn carry(&mut self, pieces: usize) {
+        for _ in 0..pieces {
+            match self.sent.pop_front() {
+                Some(Sent::Page { conn, page, channel, seq }) => {
+                    let audience = Audience::Connections(vec![ConnId::from_raw(conn)]);
+                    let job = self.rig.deliver(audience, kept(CHANNELS[channel], seq), true);
+                    self.jobs.insert(job, Delivered { conn: Some(conn), page: Some(page), seq });
+                }
+                Some(Sent::Start(conn)) => {
+                    self.rig.tell(ToShard::SyncStart(ConnId::from_raw(conn)));
+                }
+                Some(Sent::Done(conn, positions)) => {
+                    self.rig.sync_done(ConnId::from_raw(conn), &positions);
+                }
+                None => return,
+            }
         }
     }
 
@@ -278,6 +325,7 @@ impl World {
             self.rig.turn();
             self.listen();
             self.act();
+            self.carry(usize::MAX);
         }
         self.rig.pass_ms(250);
         assert!(self.jobs.is_empty(), "every job has an outcome");
@@ -292,7 +340,8 @@ impl World {
 
 impl Replay {
     fn of_login(after: [u64; 2]) -> Self {
-        Self { after, ended: [false; 2], walks: [true; 2], open: 0, waiting: false }
+        let (ended, walks) = ([false; 2], [true; 2]);
+        Self { after, ended, walks, open: BTreeSet::new(), page: (0, 0), waiting: false }
     }
 }
 

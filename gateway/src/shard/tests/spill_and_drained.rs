@@ -138,6 +138,7 @@ fn a_page_for_which_there_is_no_room_is_asked_for_again() {
         "although the login's SyncDone is to come"
     );
     assert!(rig.seqs(peer).is_empty());
+    rig.tell(ToShard::SyncStart(conn));
     replay(&mut rig, conn, 1..=3);
     rig.sync_done(conn, &[(Own, 3)]);
     rig.settle();
