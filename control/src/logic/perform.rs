@@ -83,6 +83,7 @@ async fn login(data: &Data, asks: &[LoginAsk]) -> Result<Vec<LoginAnswer>> {
         let channels = channels_of(ask.route.app_id, &ask.route.user);
         LoginAnswer {
             opened: ask.opened.clone(),
+            login: ask.login,
             replaced,
             cursors: furthest([cursors.own, cursors.app, cursors.everyone], &ask.pending),
             heads: channels.map(|channel| heads.get(&channel).copied().unwrap_or_default()),

@@ -15,15 +15,21 @@ pub struct LinkKey(pub u64);
 pub enum Part {
     /// A push.
     Push(PushPart),
-    /// A page of a session's replay.
-    Replay {
-        /// Whose.
-        conn: u64,
-        /// Which message.
-        message: u64,
-        /// Of which page: an earlier life of the connection may have had others.
-        page: u64,
-    },
+    /// A message of a session's replay.
+    Replay(ReplayPart),
+}
+
+/// A message of a page of a session's replay.
+#[derive(Debug)]
+pub struct ReplayPart {
+    /// Whose.
+    pub conn: u64,
+    /// Which message.
+    pub message: u64,
+    /// Its number.
+    pub seq: u64,
+    /// Of which page: an earlier life of the connection may have had others.
+    pub page: u64,
 }
 
 /// More credit than this is not believed.

@@ -38,7 +38,8 @@ impl Core {
             return self.refuse(opened.conn, code::KICK_LOOP, "this device keeps replacing itself");
         }
         self.remove_session(opened.conn);
-        self.sessions.insert(Session::new(&opened));
+        let login = self.new_job();
+        self.sessions.insert(Session::new(&opened, login));
         let link = self.link(key);
         *link.sessions.entry(opened.app_id).or_default() += 1;
         match link.leased {
@@ -88,15 +89,16 @@ impl Core {
         };
         let device = Device::new(opened.app_id, &opened.user, &opened.device);
         let pending = self.cursors.pending(&device);
-        Some(LoginAsk { opened, route, pending })
+        let login = self.sessions.get(opened.conn)?.login;
+        Some(LoginAsk { opened, route, login, pending })
     }
 
     pub(super) fn on_login(&mut self, answer: LoginAnswer) {
-        let LoginAnswer { opened, replaced, cursors, mut heads } = answer;
+        let LoginAnswer { opened, login, replaced, cursors, mut heads } = answer;
         let conn = opened.conn;
         self.replace(&opened, &replaced);
         let Some(session) = self.sessions.get_mut(conn) else { return };
-        if session.phase != Phase::Opening {
+        if session.login != login || session.phase != Phase::Opening {
             return;
         }
         if session.closed {
@@ -152,9 +154,13 @@ impl Core {
     pub(super) fn on_login_failed(&mut self, ask: LoginAsk) {
         let conn = ask.opened.conn;
         if ask.opened.again {
-            return self.logins.push_back(ask.opened);
+            // A later report stands in line itself.
+            if self.sessions.get(conn).is_some_and(|session| session.login == ask.login) {
+                self.logins.push_back(ask.opened);
+            }
+            return;
         }
-        if self.sessions.get(conn).is_some_and(|session| session.phase == Phase::Opening) {
+        if self.sessions.get(conn).is_some_and(|session| session.login == ask.login) {
             self.count(Count::LoginsUnavailable, 1);
             self.unbind_session(conn);
             self.remove_session(conn);

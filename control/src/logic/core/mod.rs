@@ -27,6 +27,8 @@ pub mod replay;
 mod replaying;
 pub mod sequence;
 pub mod session;
+#[cfg(test)]
+mod simulation;
 pub mod status;
 mod sweep;
 mod upstream;

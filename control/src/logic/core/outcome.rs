@@ -10,9 +10,7 @@ impl Core {
     pub(super) fn on_outcome(&mut self, key: LinkKey, outcome: Outcome) {
         match self.link(key).parts.remove(&outcome.job) {
             Some(Part::Push(part)) => self.on_push_outcome(key, part, &outcome),
-            Some(Part::Replay { conn, message, page }) => {
-                self.on_replay_outcome(conn, message, page, &outcome);
-            }
+            Some(Part::Replay(part)) => self.on_replay_outcome(part, &outcome),
             None => self.count(Count::EventsForeign, 1),
         }
     }

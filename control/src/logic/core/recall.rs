@@ -1,5 +1,6 @@
 //! Recall: out of the lines, then to everybody who may have it.
 
+use super::replay::Fate;
 use super::withdrawal::{Audience, Sent};
 use super::*;
 use gpusher_proto::data::{Placed, Route};
@@ -42,9 +43,9 @@ impl Core {
                         self.statuses.add(message, |row| row.withdrawn += receivers as u64);
                         self.progress.finish_part(part.offset);
                     }
-                    Part::Replay { conn, page, .. } => {
+                    Part::Replay(part) => {
                         self.statuses.add(message, |row| row.withdrawn += 1);
-                        self.on_page_outcome(conn, page, true);
+                        self.on_page_outcome(&part, Fate::Taken);
                     }
                 }
             }

@@ -55,6 +55,17 @@ pub enum Step {
     Finish,
 }
 
+/// What became of a replayed message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The socket has it, or it is not due any more.
+    Taken,
+    /// It waits in the outbox.
+    Waits,
+    /// There was no room for it.
+    Refused,
+}
+
 /// The replay of one session.
 #[derive(Debug, Default)]
 pub struct Replay {
@@ -64,12 +75,14 @@ pub struct Replay {
     pub requests: Vec<u64>,
     /// Sent again for want of an acknowledgement.
     pub redelivery: bool,
-    /// Deliveries of the page under way without an outcome.
-    pub open: u32,
+    /// Sequences of the page under way without an outcome, in order.
+    open: Vec<u64>,
     /// The socket has not taken all of it.
     pub waiting: bool,
     /// Names the page under way.
     pub page: u64,
+    /// First message of a topic's page that found no room: its log has no spill to say so.
+    refused: Option<u64>,
     /// Last of the page under way: log and sequence.
     page_end: Option<(usize, u64)>,
 }
@@ -82,7 +95,7 @@ impl Replay {
 
     /// What is next.
     pub fn step(&self, now_ms: i64, page_messages: u32, page_bytes: u32) -> Step {
-        if self.open > 0 || self.waiting {
+        if self.is_under_way() || self.waiting {
             return Step::Wait;
         }
         let Some(walk) = self.walks.iter().find(|walk| !walk.ended) else {
@@ -97,9 +110,14 @@ impl Replay {
         })
     }
 
-    /// A page came. False if it is not what the replay is waiting for any more (a spill moved the log back meanwhile). `deliveries` of its
-    /// messages go out.
-    pub fn on_page(&mut self, request: &ReadRequest, page: &ReadPage, deliveries: u32) -> bool {
+    /// Whether outcomes of the page are awaited.
+    pub fn is_under_way(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// A page came, of which messages with the sequences `due` go out. False if it is not what the replay is waiting for any more (a spill
+    /// moved the log back meanwhile).
+    pub fn on_page(&mut self, request: &ReadRequest, page: &ReadPage, due: Vec<u64>) -> bool {
         let wanted = self.walks.iter().position(|walk| !walk.ended);
         let Some((index, walk)) = wanted.map(|index| (index, &mut self.walks[index])) else {
             return false;
@@ -108,32 +126,42 @@ impl Replay {
             return false;
         }
         walk.ended = !page.more;
-        walk.replayed += u64::from(deliveries);
+        walk.replayed += due.len() as u64;
         if let Some(last) = page.messages.last() {
             walk.after = walk.after.max(last.seq);
         }
-        self.open = deliveries;
+        self.open = due;
         self.page_end = Some((index, walk.after));
         true
     }
 
     /// One delivery of the page is finished. The position that the socket has taken, when the page is through.
-    pub fn on_outcome(&mut self, taken: bool) -> Option<(usize, u64)> {
-        self.open = self.open.saturating_sub(1);
-        self.waiting |= !taken;
+    pub fn on_outcome(&mut self, seq: u64, fate: Fate) -> Option<(usize, u64)> {
+        self.open.retain(|&open| open != seq);
+        self.waiting |= fate != Fate::Taken;
+        if fate == Fate::Refused {
+            self.refused = Some(self.refused.map_or(seq, |first| first.min(seq)));
+        }
         self.page_through()
     }
 
     /// The socket has taken what waited, but for what spilled (see [`Replay::respill`]).
     pub fn on_drained(&mut self) -> Option<(usize, u64)> {
         self.waiting = false;
+        let refused = self.refused.take();
+        if let (Some((index, _)), Some(first)) = (self.page_end, refused)
+            && self.walks[index].index().is_none()
+        {
+            let walk = &mut self.walks[index];
+            walk.after = walk.after.min(first.saturating_sub(1));
+            walk.ended = false;
+        }
         self.page_through()
     }
 
     /// The connection did not get a kept message of a log: walk again from there.
     pub fn respill(&mut self, channel: Channel, first_missing: u64, head: u64) {
         let after = first_missing.saturating_sub(1);
-        self.page_end = None;
         match self.walks.iter_mut().find(|walk| walk.channel == channel) {
             Some(walk) => {
                 walk.after = walk.after.min(after);
@@ -149,8 +177,21 @@ impl Replay {
         }
     }
 
+    /// What has no outcome yet of the page will be refused: it is due again.
+    pub fn abandon_page(&mut self) {
+        let end = self.page_end.take();
+        if let (Some((index, _)), Some(first)) = (end, self.open.first()) {
+            self.walks[index].after = first.saturating_sub(1);
+            self.walks[index].ended = false;
+        }
+        self.page = 0;
+        self.refused = None;
+        self.open.clear();
+        self.waiting = false;
+    }
+
     fn page_through(&mut self) -> Option<(usize, u64)> {
-        if self.open > 0 || self.waiting {
+        if self.is_under_way() || self.waiting {
             return None;
         }
         let (index, seq) = self.page_end.take()?;
@@ -219,16 +260,16 @@ mod tests {
         let mut replay = Replay { walks, ..Replay::default() };
         let request = read(&replay);
         assert_eq!((request.channel.clone(), request.after), (Some(own()), 3));
-        assert!(replay.on_page(&request, &page(&[5, 6], true), 2));
+        assert!(replay.on_page(&request, &page(&[5, 6], true), vec![5, 6]));
         assert_eq!(replay.step(0, 2, 1), Step::Wait);
-        assert_eq!(replay.on_outcome(true), None);
-        assert_eq!(replay.on_outcome(true), Some((0, 6)));
+        assert_eq!(replay.on_outcome(5, Fate::Taken), None);
+        assert_eq!(replay.on_outcome(6, Fate::Taken), Some((0, 6)));
         let request = read(&replay);
-        assert!(replay.on_page(&request, &page(&[11], false), 1));
-        replay.on_outcome(true);
+        assert!(replay.on_page(&request, &page(&[11], false), vec![11]));
+        replay.on_outcome(11, Fate::Taken);
         let request = read(&replay);
         assert_eq!((request.channel.clone(), request.after), (Some(app()), 1));
-        assert!(replay.on_page(&request, &page(&[], false), 0));
+        assert!(replay.on_page(&request, &page(&[], false), vec![]));
         assert_eq!(replay.step(0, 2, 1), Step::Finish);
         let positions: Vec<u64> = replay.walks.iter().map(Walk::position).collect();
         assert_eq!(positions, [11, 4, 2]);
@@ -239,9 +280,9 @@ mod tests {
         let walks = vec![Walk::new(own(), 0, 9)];
         let mut replay = Replay { walks, ..Replay::default() };
         let request = read(&replay);
-        replay.on_page(&request, &page(&[1, 2], true), 2);
-        replay.on_outcome(true);
-        assert_eq!(replay.on_outcome(false), None);
+        replay.on_page(&request, &page(&[1, 2], true), vec![1, 2]);
+        replay.on_outcome(1, Fate::Taken);
+        assert_eq!(replay.on_outcome(2, Fate::Waits), None);
         assert_eq!(replay.step(0, 2, 1), Step::Wait);
         assert_eq!(replay.on_drained(), Some((0, 2)));
         assert_eq!(read(&replay).after, 2);
@@ -252,13 +293,39 @@ mod tests {
         let walks = vec![Walk::new(own(), 0, 9)];
         let mut replay = Replay { walks, ..Replay::default() };
         let first = read(&replay);
-        replay.on_page(&first, &page(&[1, 2], true), 2);
-        replay.on_outcome(true);
-        replay.on_outcome(true);
+        replay.on_page(&first, &page(&[1, 2], true), vec![1, 2]);
+        replay.on_outcome(1, Fate::Taken);
+        replay.on_outcome(2, Fate::Taken);
         let second = read(&replay);
+        replay.abandon_page();
         replay.respill(own(), 2, 9);
-        assert!(!replay.on_page(&second, &page(&[3, 4], false), 2));
+        assert!(!replay.on_page(&second, &page(&[3, 4], false), vec![3, 4]));
         assert_eq!(read(&replay).after, 1);
+    }
+
+    #[test]
+    fn an_abandoned_page_is_due_again_from_what_has_no_outcome() {
+        let mut replay = Replay::of(vec![Walk::new(own(), 0, 9)]);
+        let request = read(&replay);
+        replay.on_page(&request, &page(&[2, 4, 6], true), vec![2, 4, 6]);
+        replay.on_outcome(2, Fate::Taken);
+        replay.abandon_page();
+        replay.respill(own(), 8, 9);
+        assert_eq!(read(&replay).after, 3);
+    }
+
+    #[test]
+    fn a_topics_refused_message_comes_again_once_drained() {
+        let topic = Channel { kind: ChannelKind::Topic as i32, ..own() };
+        let mut replay = Replay::of(vec![Walk::new(topic, 0, 9)]);
+        let request = read(&replay);
+        replay.on_page(&request, &page(&[2, 4, 6], false), vec![2, 4, 6]);
+        replay.on_outcome(2, Fate::Taken);
+        replay.on_outcome(4, Fate::Refused);
+        replay.on_outcome(6, Fate::Waits);
+        assert_eq!(replay.step(0, 2, 1), Step::Wait);
+        replay.on_drained();
+        assert_eq!(read(&replay).after, 3);
     }
 
     #[test]

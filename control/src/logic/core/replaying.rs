@@ -1,7 +1,7 @@
 //! Replays in motion: places, pages, outcomes, spills, ends.
 
 use super::plan;
-use super::replay::{Replay, Step, Walk};
+use super::replay::{Fate, Replay, Step, Walk};
 use super::*;
 use crate::error::Result;
 use gpusher_proto::data::{Channel, ReadPage};
@@ -9,7 +9,7 @@ use gpusher_proto::gateway::{
     Answer, ChannelKind, Connections, Delivery, Drained, Outcome, Position, SyncDone, SyncRequest,
     SyncStart, delivery,
 };
-use link::Part;
+use link::{Part, ReplayPart};
 
 /// Pages asked for in one work of the read lane.
 const READ_BATCH: usize = 16;
@@ -87,7 +87,9 @@ impl Core {
                 self.set_phase(conn, Phase::Reading);
                 self.reads.push_back(conn);
             }
-            Step::Wait if waiting && replay.open == 0 => self.set_phase(conn, Phase::Draining),
+            Step::Wait if waiting && !replay.is_under_way() => {
+                self.set_phase(conn, Phase::Draining)
+            }
             Step::Wait => self.set_phase(conn, Phase::Sent),
             Step::Finish => self.finish_replay(conn),
         }
@@ -130,7 +132,8 @@ impl Core {
             .filter(|(_, push)| !plan::is_expired(push, now_ms))
             .collect();
         let Some(replay) = session.replay.as_mut() else { return };
-        if !replay.on_page(&ask.request, page, due.len() as u32) {
+        let seqs = due.iter().map(|&(seq, _)| seq).collect();
+        if !replay.on_page(&ask.request, page, seqs) {
             // A spill moved the log back while the page was on its way.
             return self.advance_replay(conn);
         }
@@ -164,34 +167,37 @@ impl Core {
                 replay: true,
             };
             let link = self.link(key);
-            link.parts.insert(job, Part::Replay { conn, message: push.id, page: page_number });
+            link.parts.insert(
+                job,
+                Part::Replay(ReplayPart { conn, message: push.id, page: page_number, seq }),
+            );
             link.push(command::Kind::Delivery(delivery), None);
         }
         self.advance_replay(conn);
     }
 
-    pub(super) fn on_replay_outcome(
-        &mut self,
-        conn: u64,
-        message: u64,
-        page: u64,
-        outcome: &Outcome,
-    ) {
-        self.add_outcome(message, outcome);
+    pub(super) fn on_replay_outcome(&mut self, part: ReplayPart, outcome: &Outcome) {
+        let conn = part.conn;
+        self.add_outcome(part.message, outcome);
         if outcome.absent.contains(&conn) {
             return self.set_phase(conn, Phase::Gone);
         }
-        let taken = outcome.overflowed == 0 && !outcome.waiting.contains(&conn);
-        self.on_page_outcome(conn, page, taken);
+        let fate = match () {
+            () if outcome.overflowed > 0 => Fate::Refused,
+            () if outcome.waiting.contains(&conn) => Fate::Waits,
+            () => Fate::Taken,
+        };
+        self.on_page_outcome(&part, fate);
     }
 
     /// One delivery of a session's page is finished, or was withdrawn.
-    pub(super) fn on_page_outcome(&mut self, conn: u64, page: u64, taken: bool) {
+    pub(super) fn on_page_outcome(&mut self, part: &ReplayPart, fate: Fate) {
+        let conn = part.conn;
         let Some(session) = self.sessions.get_mut(conn) else { return };
-        let Some(replay) = session.replay.as_mut().filter(|replay| replay.page == page) else {
+        let Some(replay) = session.replay.as_mut().filter(|replay| replay.page == part.page) else {
             return;
         };
-        let through = replay.on_outcome(taken);
+        let through = replay.on_outcome(part.seq, fate);
         self.on_page_through(conn, through);
         if self.sessions.get(conn).is_some_and(|session| session.phase == Phase::Sent) {
             self.advance_replay(conn);
@@ -265,14 +271,13 @@ impl Core {
         let conn = drained.conn;
         let Some(session) = self.sessions.get_mut(conn) else { return };
         let spilled: Vec<(Channel, u64)> = spilled_logs(&session.device, &drained.spilled_from);
-        let own_spilled =
-            spilled.iter().any(|(channel, _)| channel.kind == ChannelKind::Own as i32);
         let reported_own = session.reported_own;
         let (version, phase) = (session.version, session.phase);
         if !drained.spilled_from.is_empty() {
             self.count(Count::Spills, 1);
         }
-        if version == 0 && phase == Phase::Live && !own_spilled {
+        // With a gap, the connection holds, and what came since may be in the hold.
+        if version == 0 && phase == Phase::Live && drained.spilled_from.is_empty() {
             self.take_as_read(conn, ChannelKind::Own as usize, reported_own);
         }
         match phase {
@@ -282,29 +287,34 @@ impl Core {
             Phase::Live => {
                 let mut replay = Replay::default();
                 spilled.into_iter().for_each(|(log, from)| replay.respill(log, from, from));
-                self.start_replay(conn, replay, true);
+                self.start_replay(conn, replay, false);
             }
             Phase::Queued | Phase::Reading | Phase::Sent | Phase::Draining | Phase::Finishing => {
-                self.on_drained_in_replay(conn, spilled);
+                let gap = !drained.spilled_from.is_empty();
+                self.on_drained_in_replay(conn, gap, spilled);
             }
         }
     }
 
-    fn on_drained_in_replay(&mut self, conn: u64, spilled: Vec<(Channel, u64)>) {
+    fn on_drained_in_replay(&mut self, conn: u64, gap: bool, spilled: Vec<(Channel, u64)>) {
         let Some(session) = self.sessions.get_mut(conn) else { return };
         let phase = session.phase;
         let Some(replay) = session.replay.as_mut() else { return };
-        let back = !spilled.is_empty();
-        spilled.into_iter().for_each(|(log, from)| replay.respill(log, from, from));
-        let through = replay.on_drained();
-        self.on_page_through(conn, through);
-        match phase {
-            Phase::Draining => self.queue_replay(conn),
-            Phase::Finishing if back => {
-                self.finishing.retain(|&finishing| finishing != conn);
+        if !gap {
+            let through = replay.on_drained();
+            self.on_page_through(conn, through);
+            if phase == Phase::Draining {
                 self.queue_replay(conn);
             }
-            _ => {}
+            return;
+        }
+        replay.abandon_page();
+        spilled.into_iter().for_each(|(log, from)| replay.respill(log, from, from));
+        // The gateway takes nothing of the pages from before it told, up to here.
+        self.command(conn, command::Kind::SyncStart(SyncStart { conn }));
+        self.finishing.retain(|&finishing| finishing != conn);
+        if phase != Phase::Queued {
+            self.queue_replay(conn);
         }
     }
 

@@ -71,6 +71,8 @@ pub struct Session {
     pub since_ms: i64,
     /// Where it stands.
     pub phase: Phase,
+    /// Which report of its login this is about: answers to earlier ones are void.
+    pub login: u64,
     /// It ended while its route was being bound.
     pub closed: bool,
     /// Cursor: received up to here.
@@ -95,8 +97,9 @@ pub struct Session {
 
 impl Session {
     /// A connection whose login has been reported.
-    pub fn new(opened: &Opened) -> Self {
+    pub fn new(opened: &Opened, login: u64) -> Self {
         Self {
+            login,
             conn: opened.conn,
             device: Device::new(opened.app_id, &opened.user, &opened.device),
             version: opened.version,
@@ -267,7 +270,7 @@ mod tests {
 
     #[test]
     fn acknowledgements_are_cumulative_and_name_what_they_cover() {
-        let mut session = Session::new(&opened(0, &[]));
+        let mut session = Session::new(&opened(0, &[]), 1);
         [(3, 30), (5, 50), (9, 90)].iter().for_each(|&(seq, id)| session.hand_own(seq, id));
         assert_eq!(session.acknowledge(0, 5), (true, vec![30, 50]));
         assert_eq!(session.acknowledge(0, 4), (false, vec![]));

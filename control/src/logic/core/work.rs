@@ -74,6 +74,8 @@ pub struct LoginAsk {
     pub opened: Opened,
     /// What is bound.
     pub route: Route,
+    /// Which report of the login this is.
+    pub login: u64,
     /// Cursor moves that the store may not know yet when it is asked.
     pub pending: Positions,
 }
@@ -83,6 +85,8 @@ pub struct LoginAsk {
 pub struct LoginAnswer {
     /// As reported.
     pub opened: Opened,
+    /// Which report of the login this is.
+    pub login: u64,
     /// Connections of the same device that it replaced.
     pub replaced: Vec<Route>,
     /// Cursors of the device.
