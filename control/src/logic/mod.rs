@@ -1,7 +1,7 @@
 //! Logic: takes jobs from the queue, finds who is where, has gateways deliver, and sees every kept message through to its acknowledgement,
 //! expiry, recall or dead letter.
 //!
-//! [`core`] is the whole of it without I/O. Around it: [`run`] turns it with the real world, `perform` and `prepare` talk to the
+//! [`core`] is the whole of it without I/O. Around it: `run` turns it with the real world, `perform` and `prepare` talk to the
 //! data layer for it, `consume` reads the queue, `link` and `connect` hold the gateways' streams.
 
 mod apps;
