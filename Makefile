@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 DATA ?= data
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 TOOLS := $(CURDIR)/target/tools
 DENY_VERSION := 0.20.2
 
@@ -13,8 +14,9 @@ help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | column -t -s "$$(printf '\t')"
 
 .PHONY: run
-run: build ## Start everything in one process, on loopback, in development mode (data in DATA, default ./data)
-	target/release/gpusher-control dev --data $(DATA)
+run: tool-chain ## Start everything in one process, on loopback, in development mode (data in DATA, default ./data)
+	cargo build --release --package gpusher-control --package gpusher-client
+	@exec $(TARGET)/release/gpusher-control dev --data $(DATA)
 
 .PHONY: build
 build: tool-chain ## Build all binaries, optimised
@@ -37,11 +39,11 @@ deny: tool-chain ## Licences, banned and doubled dependencies, sources
 
 .PHONY: load
 load: build ## 10,000 connections: logins, broadcasts, single pushes; latency, loss, memory, CPU per message
-	target/release/gpusher-loadtest --start target/release/gpusher-control
+	$(TARGET)/release/gpusher-loadtest --start $(TARGET)/release/gpusher-control
 
 .PHONY: bench
 bench: build ## What one core does: codec, session, outbox, mailbox, and the floor
-	target/release/gpusher-bench
+	$(TARGET)/release/gpusher-bench
 
 .PHONY: fmt
 fmt: tool-chain ## Format the code

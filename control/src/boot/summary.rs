@@ -123,9 +123,23 @@ impl fmt::Display for Summary {
                 "\n  WARNING: development mode. Any token and no API key is accepted from this machine."
             )?;
         }
+        self.first_steps(f)
+    }
+}
+
+impl Summary {
+    /// Lines to copy: one that receives, if the client's program lies beside this one, and one that pushes.
+    fn first_steps(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let (true, Some(clients), Some(client)) = (self.open, self.addresses.clients, client()) {
+            let client = client.display();
+            writeln!(
+                f,
+                "\nReceive as the user alice:\n\n  {client} listen --user alice --gateway {clients}"
+            )?;
+        }
         if let Some(web) = self.addresses.web {
             let key = if self.open { "" } else { " -H 'Authorization: Bearer API_KEY'" };
-            writeln!(f, "\nA first push, kept until the receiver connects:\n")?;
+            writeln!(f, "\nPush to alice; it is kept until she connects:\n")?;
             writeln!(
                 f,
                 "  curl -s http://{web}/v1/push{key} -H 'Content-Type: application/json' \\"
@@ -137,4 +151,11 @@ impl fmt::Display for Summary {
         }
         Ok(())
     }
+}
+
+/// The command-line client, as somebody in this folder would call it.
+fn client() -> Option<PathBuf> {
+    let client = std::env::current_exe().ok()?.with_file_name("gpusher");
+    let here = std::env::current_dir().ok()?;
+    client.exists().then(|| client.strip_prefix(here).unwrap_or(&client).to_owned())
 }

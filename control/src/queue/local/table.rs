@@ -6,11 +6,14 @@ use crate::store::sqlite::Durability;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteLockingMode, SqliteSynchronous,
 };
-use sqlx::{Connection, Row};
+use sqlx::{ConnectOptions, Connection, Row};
 use std::path::Path;
 
 /// Kept in the file; a file of another format is refused.
 const FORMAT: i64 = 1;
+
+/// What the write-ahead log is cut to after a checkpoint.
+const LOG_BYTES: &str = "67108864";
 
 /// A batch's row is found by its last offset: the first row at or after an offset holds it.
 const SCHEMA: &str = "
@@ -75,7 +78,9 @@ impl Table {
                 Durability::Full => SqliteSynchronous::Full,
                 Durability::Normal => SqliteSynchronous::Normal,
             })
-            .thread_name(|_| "gpusher-queue".to_owned());
+            .pragma("journal_size_limit", LOG_BYTES)
+            .thread_name(|_| "gpusher-queue".to_owned())
+            .disable_statement_logging();
         let mut connection = SqliteConnection::connect_with(&options)
             .await
             .map_err(unavailable("open the queue"))?;
@@ -187,7 +192,8 @@ impl Reader {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .read_only(true)
-            .thread_name(|_| "gpusher-queue-r".to_owned());
+            .thread_name(|_| "gpusher-queue-r".to_owned())
+            .disable_statement_logging();
         let connection = SqliteConnection::connect_with(&options)
             .await
             .map_err(unavailable("open the queue"))?;
