@@ -175,7 +175,7 @@ impl Crowd {
             v0::FrameType::General => {
                 let stamp = frame.body.windows(3).position(|window| window == b"gp ");
                 match stamp.and_then(|at| Stamp::parse(&frame.body[at..])) {
-                    Some(stamp) => self.on_message(slot, stamp, now_ns),
+                    Some(stamp) => self.on_message(slot, stamp, frame.stream_id, now_ns),
                     None if self.states[slot as usize] == State::LoggingIn => self.on_end(slot),
                     None => {}
                 }
@@ -192,7 +192,7 @@ impl Crowd {
                     self.note_kept(slot, push.position);
                 }
                 if let Some(stamp) = Stamp::parse(push.content) {
-                    self.on_message(slot, stamp, now_ns);
+                    self.on_message(slot, stamp, push.position.seq, now_ns);
                 }
             }
             v1::ServerFrame::Close(_) => self.on_end(slot),
@@ -208,11 +208,11 @@ impl Crowd {
         }
     }
 
-    fn on_message(&mut self, slot: u32, stamp: Stamp, now_ns: u64) {
+    fn on_message(&mut self, slot: u32, stamp: Stamp, seq: u64, now_ns: u64) {
         self.progress.messages.fetch_add(1, Ordering::Relaxed);
         let connections = self.states.len();
         let series = self.series.entry(stamp.series).or_insert_with(|| Series::new(connections));
-        series.on_receipt(slot, stamp, now_ns);
+        series.on_receipt(slot, stamp, seq, now_ns);
     }
 
     fn note_kept(&mut self, slot: u32, position: Position) {

@@ -2,6 +2,7 @@
 
 use crate::message::Stamp;
 use hdrhistogram::Histogram;
+use rustc_hash::FxHashSet;
 
 /// One thread's view of one series; views of several threads are added up.
 #[derive(Debug)]
@@ -12,16 +13,17 @@ pub struct Series {
     pub received: u64,
     /// Messages seen again.
     pub duplicates: u64,
-    /// Messages that came after a later one, for the first time.
+    /// Messages that came after one with a higher sequence number of their channel, for the first time.
     pub disordered: u64,
     /// Numbers skipped and not seen since.
     pub missing: u64,
     /// When the last receiver had the last message, in nanoseconds of the run's clock.
     pub last_receipt_ns: u64,
-    /// Highest number seen by each connection.
-    highest: Vec<u32>,
-    /// Numbers below `highest` not seen yet, as (connection, number). Bounded: what does not fit stays missing.
-    gaps: Vec<(u32, u32)>,
+    /// Highest number of the series, and highest sequence number of the channel, seen by each connection. Pushes offered at the same time may be
+    /// accepted in another order than they were numbered in; order is what the sequence says.
+    highest: Vec<(u32, u64)>,
+    /// Numbers below the highest not seen yet, as (connection, number). Bounded: what does not fit stays missing.
+    gaps: FxHashSet<(u32, u32)>,
 }
 
 const GAPS_MAX: usize = 1 << 20;
@@ -38,31 +40,30 @@ impl Series {
             disordered: 0,
             missing: 0,
             last_receipt_ns: 0,
-            highest: vec![0; connections],
-            gaps: Vec::new(),
+            highest: vec![(0, 0); connections],
+            gaps: FxHashSet::default(),
         }
     }
 
-    /// A connection got a message.
-    pub fn on_receipt(&mut self, connection: u32, stamp: Stamp, now_ns: u64) {
-        let highest = &mut self.highest[connection as usize];
+    /// A connection got a message, with this sequence number of its channel.
+    pub fn on_receipt(&mut self, connection: u32, stamp: Stamp, seq: u64, now_ns: u64) {
+        let (highest, highest_seq) = &mut self.highest[connection as usize];
         if stamp.number > *highest {
             for number in *highest + 1..stamp.number {
                 self.missing += 1;
                 if self.gaps.len() < GAPS_MAX {
-                    self.gaps.push((connection, number));
+                    self.gaps.insert((connection, number));
                 }
             }
             *highest = stamp.number;
-        } else if let Some(at) = self.gaps.iter().position(|gap| *gap == (connection, stamp.number))
-        {
-            self.gaps.swap_remove(at);
+        } else if self.gaps.remove(&(connection, stamp.number)) {
             self.missing -= 1;
-            self.disordered += 1;
         } else {
             self.duplicates += 1;
             return;
         }
+        self.disordered += u64::from(seq < *highest_seq);
+        *highest_seq = (*highest_seq).max(seq);
         self.received += 1;
         self.last_receipt_ns = self.last_receipt_ns.max(now_ns);
         let latency_ns = now_ns.saturating_sub(stamp.intended_ns);
@@ -96,11 +97,14 @@ mod tests {
     #[test]
     fn tells_loss_duplicates_and_disorder_apart() {
         let mut series = Series::new(2);
-        for number in [1, 2, 4, 4, 3, 6] {
-            series.on_receipt(0, stamp(number), 2_000_000);
+        // 3 was accepted after 4, and so comes after it; 5 is overtaken; 7 is lost.
+        for (number, seq) in
+            [(1, 10), (2, 11), (4, 12), (4, 12), (3, 13), (6, 15), (5, 14), (8, 17)]
+        {
+            series.on_receipt(0, stamp(number), seq, 2_000_000);
         }
-        series.on_receipt(1, stamp(1), 3_000_000);
-        assert_eq!(series.received, 6);
+        series.on_receipt(1, stamp(1), 10, 3_000_000);
+        assert_eq!(series.received, 8);
         assert_eq!((series.duplicates, series.disordered, series.missing), (1, 1, 1));
         assert_eq!(series.last_receipt_ns, 3_000_000);
     }

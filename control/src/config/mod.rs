@@ -14,7 +14,7 @@ use crate::message::purge::PurgeOptions;
 use crate::queue::local::LocalOptions;
 use crate::store::sqlite::Durability;
 use crate::{logic, web};
-use gpusher_gateway::config::overlay;
+use gpusher_gateway::config::{Io, overlay};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -203,11 +203,13 @@ impl Config {
         file.into_runtime()
     }
 
-    /// The same, open to anybody on this machine, with epoll where io_uring is blocked, and with little ceremony at the end.
+    /// The same, open to anybody on this machine, with epoll also where io_uring is blocked, and with little ceremony at the end.
     #[must_use]
     pub fn for_development(mut self) -> Self {
         self.auth.mode = AuthMode::Open;
-        self.gateway.io = gpusher_gateway::config::Io::Auto;
+        if self.gateway.io == Io::Uring {
+            self.gateway.io = Io::Auto;
+        }
         self.gateway.deadlines.stop_grace = Duration::from_millis(500);
         self
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::Result;
 use gpusher_proto::data::{GatewayLease, GatewayMembership, Route};
-use gpusher_proto::gateway::{Apps, Membership, MembershipAck, SyncRequest};
+use gpusher_proto::gateway::{Apps, Load, Membership, MembershipAck, SyncRequest};
 
 impl Core {
     pub(super) fn attach_lease(&mut self, key: LinkKey) {
@@ -91,6 +91,14 @@ impl Core {
     pub(super) fn send_apps(&mut self, key: LinkKey) {
         let apps = self.apps.clone();
         self.link(key).push(command::Kind::Apps(Apps { apps }), None);
+    }
+
+    /// Renews at once, so that whoever chooses a gateway by its load sees this one. Gateways report at most five times a second.
+    pub(super) fn on_load(&mut self, key: LinkKey, load: Load) {
+        let renew_at_ms = self.now.mono_ms;
+        let link = self.link(key);
+        link.load = load;
+        link.renew_at_ms = renew_at_ms;
     }
 
     pub(super) fn renew_leases(&mut self) {

@@ -217,7 +217,7 @@ impl Core {
             event::Kind::Drained(drained) => self.on_drained(drained),
             event::Kind::Membership(membership) => self.on_membership(key, membership),
             event::Kind::Announced(_) => self.link(key).announced = true,
-            event::Kind::Load(load) => self.link(key).load = load,
+            event::Kind::Load(load) => self.on_load(key, load),
         }
     }
 
