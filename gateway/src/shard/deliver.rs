@@ -120,9 +120,10 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         self.queue_message(slot, content, lane);
     }
 
-    /// Version 0 has no tombstones.
+    /// Version 0 has no tombstones, and who is not admitted has had no message; the verdict is the first that it hears.
     pub(super) fn stage_tombstone(&mut self, slot: u32, frame: Bytes) {
-        if self.table.hot[slot as usize].encoding() != Encoding::V0 {
+        let admitted = self.table.phase[slot as usize] == Phase::Member;
+        if admitted && self.table.hot[slot as usize].encoding() != Encoding::V0 {
             self.stage_control(slot, frame);
         }
     }

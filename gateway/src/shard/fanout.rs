@@ -89,6 +89,8 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             Group::Everyone => self.table.len(),
             group => self.members.begin_walk(group),
         };
+        // All its messages may be stopped before it is over, and all members gone.
+        self.members.pin(group);
         line.begin(loads, end);
     }
 
@@ -104,6 +106,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             }
             self.members.unpin(group);
         }
+        self.members.unpin(group);
     }
 
     /// All who were members throughout have been given the message, or it is not due any more.

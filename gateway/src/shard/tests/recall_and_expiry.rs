@@ -105,3 +105,32 @@ fn an_expired_message_goes_to_nobody_else() {
     assert!(outcome.expired > 0);
     assert_eq!(rig.count(ShardCount::DroppedExpired), u64::from(outcome.expired) + 2);
 }
+
+#[test]
+fn a_recall_is_not_told_before_the_verdict() {
+    let mut rig = Rig::new(ShardConfig::default());
+    let (peer, conn) = rig.login_v1("alice");
+    rig.recall(&kept(Own, 1), Audience::Connections(vec![conn]));
+    rig.settle();
+    assert_eq!(rig.frames(peer), [], "WELCOME or CLOSE comes first");
+    rig.admit(conn);
+    rig.settle();
+    assert_eq!(rig.frames(peer).len(), 1);
+}
+
+#[test]
+fn a_recall_stops_a_fan_out_whose_members_have_all_gone() {
+    let mut rig = Rig::new(slices_of_four());
+    let members = rig.members(20);
+    let message = live(App, 1);
+    let job = rig.deliver(Audience::App(APP), message.clone(), false);
+    rig.turn();
+    members.iter().for_each(|&(peer, _)| rig.net.hang_up(peer, 0));
+    rig.turn();
+    rig.recall(&message, Audience::App(APP));
+    rig.settle();
+    assert_eq!(rig.outcome(job).written, 8);
+    let next = rig.deliver(Audience::App(APP), live(App, 2), false);
+    rig.settle();
+    assert_eq!(rig.outcome(next).written, 0);
+}
