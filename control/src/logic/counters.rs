@@ -83,6 +83,8 @@ counts! {
     EventsForeign = "counter" "events_foreign",
     /// Links cut because the gateway gave no credit for too long, or was outdated.
     LinksClosed = "counter" "links_closed",
+    /// Leases that ran out or were forgotten; the sessions of their gateways are bound and replayed to again.
+    LeasesLost = "counter" "leases_lost",
     /// Calls to the store, the routes or the queue that failed and were made again.
     CallsRepeated = "counter" "calls_repeated",
     /// Gateways linked.

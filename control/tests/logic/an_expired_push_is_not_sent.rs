@@ -1,7 +1,9 @@
-//! A push whose time is over: in the queue it is counted and committed; in the log it is not replayed.
+//! A push whose time is over: in the queue it is counted and committed; in the log it is not replayed; at the gateway, its end says
+//! nothing of what waits before it.
 
 use super::support::*;
 use gpusher_proto::data::Push;
+use gpusher_proto::gateway::{Closed, Opened, Outcome, Position, event};
 
 #[tokio::test]
 async fn in_the_queue() {
@@ -29,5 +31,27 @@ async fn in_the_log() {
     world.advance(1_000);
     let (_, messages) = gateway.log_in(login("ann", "phone")).await;
     assert_eq!(messages.iter().map(|message| message.id).collect::<Vec<_>>(), [2]);
+    logic.stop().await;
+}
+
+#[tokio::test]
+async fn at_the_gateway_behind_one_that_waits() {
+    let world = World::new().await;
+    let logic = world.start().await;
+    let mut gateway = Gateway::attach(&logic, 1).await;
+    let v0 = || Opened { version: 0, ..login("ann", "") };
+    let (conn, _) = gateway.log_in(v0()).await;
+    world.push(to_user(1, "ann", true)).await;
+    let job = gateway.delivery().await.job;
+    let waiting = vec![conn];
+    gateway.outcome(Outcome { job, queued: 1, waiting, ..Outcome::default() }).await;
+    world.push(to_user(2, "ann", true)).await;
+    let job = gateway.delivery().await.job;
+    gateway.outcome(Outcome { job, expired: 1, ..Outcome::default() }).await;
+    world.committed(2).await;
+    let unwritten_from = vec![Position { channel: 0, seq: 1 }];
+    gateway.report(event::Kind::Closed(Closed { conn, unwritten_from, ..Closed::default() })).await;
+    let (_, messages) = gateway.log_in(v0()).await;
+    assert_eq!(messages[0].id, 1, "the cursor is before it");
     logic.stop().await;
 }

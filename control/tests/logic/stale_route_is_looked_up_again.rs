@@ -45,6 +45,30 @@ async fn a_live_message_follows_its_user() {
 }
 
 #[tokio::test]
+async fn who_is_missed_in_two_places_gets_it_once() {
+    let world = World::new().await;
+    let logic = world.start().await;
+    let mut one = Gateway::attach(&logic, 1).await;
+    let mut two = Gateway::attach(&logic, 2).await;
+    one.nothing_more().await;
+    two.nothing_more().await;
+    world.routes.bind(vec![stale(1), stale(2)]).await.unwrap();
+    world.push(to_user(1, "ann", false)).await;
+    let (first, second) = (one.delivery().await, two.delivery().await);
+    let (conn, _) = two.log_in(login("ann", "phone")).await;
+    let absent = vec![stale(1).conn];
+    one.outcome(Outcome { job: first.job, absent, ..Outcome::default() }).await;
+    let moved = two.delivery().await;
+    assert_eq!(conns(&moved), [conn]);
+    let absent = vec![stale(2).conn];
+    two.outcome(Outcome { job: second.job, absent, ..Outcome::default() }).await;
+    two.written(&moved).await;
+    world.committed(1).await;
+    two.nothing_more().await;
+    logic.stop().await;
+}
+
+#[tokio::test]
 async fn who_is_nowhere_is_counted() {
     let world = World::new().await;
     let logic = world.start().await;

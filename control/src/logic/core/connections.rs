@@ -50,17 +50,23 @@ impl Core {
 
     /// Keeps what is known of a session of a lost gateway; its cursors are what is left of it.
     fn cut_session(&mut self, conn: u64, link: &Link) {
+        self.take_shared_as_read(conn, &link.taken);
+        self.remove_session(conn);
+    }
+
+    /// Version 0: what every socket of its gateway has taken of the shared channels, this one's has, too.
+    pub(super) fn take_shared_as_read(&mut self, conn: u64, taken: &FxHashMap<(usize, u32), u64>) {
         let Some(session) = self.sessions.get(conn) else { return };
-        if session.version == 0 && session.phase == Phase::Live {
-            let app_id = session.device.app_id;
-            for channel in 1..3 {
-                let tail = consume::tail_key(channel, app_id);
-                if let Some(&taken) = tail.and_then(|key| link.taken.get(&key)) {
-                    self.take_as_read(conn, channel, taken);
-                }
+        if session.version != 0 || session.phase != Phase::Live {
+            return;
+        }
+        let app_id = session.device.app_id;
+        for channel in 1..3 {
+            let tail = consume::tail_key(channel, app_id);
+            if let Some(&taken) = tail.and_then(|key| taken.get(&key)) {
+                self.take_as_read(conn, channel, taken);
             }
         }
-        self.remove_session(conn);
     }
 
     /// Forgets a session.

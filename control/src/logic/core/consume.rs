@@ -319,8 +319,12 @@ impl Core {
             if found.is_empty() {
                 self.statuses.add(push.id, |row| row.absent += 1);
             }
-            let fresh: Vec<Route> =
-                found.into_iter().filter(|route| !known.conns.contains(&route.conn)).collect();
+            let fresh: Vec<Route> = found
+                .into_iter()
+                .filter(|route| !known.conns.contains(&route.conn))
+                // Another delivery of the same push may have missed the same user, and found this one first.
+                .filter(|route| self.retried.insert((ask.offset, route.conn)))
+                .collect();
             let mut user = known.clone();
             user.conns.extend(fresh.iter().map(|route| route.conn));
             users.push(user);

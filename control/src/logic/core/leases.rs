@@ -3,7 +3,7 @@
 use super::*;
 use crate::error::Result;
 use gpusher_proto::data::{GatewayLease, GatewayMembership, Route};
-use gpusher_proto::gateway::{Apps, Load, Membership, MembershipAck, SyncRequest};
+use gpusher_proto::gateway::{Apps, Load, Membership, MembershipAck, SyncStart};
 
 impl Core {
     pub(super) fn attach_lease(&mut self, key: LinkKey) {
@@ -62,22 +62,8 @@ impl Core {
             self.on_link_down(key, false);
             return self.closing.push(key);
         }
-        let gateway = link.gateway;
-        let again = std::mem::replace(&mut link.leased, true);
+        link.leased = true;
         self.logins.extend(std::mem::take(&mut link.early));
-        if again {
-            self.resend_missed(gateway);
-        }
-    }
-
-    /// While the lease was lost, nobody found these users: what was kept for them meanwhile is read from their logs.
-    fn resend_missed(&mut self, gateway: u32) {
-        let here = |session: &&Session| ConnId::from_raw(session.conn).gateway() == gateway;
-        let conns: Vec<u64> =
-            self.sessions.iter().filter(here).map(|session| session.conn).collect();
-        for conn in conns {
-            self.on_sync_request(SyncRequest { conn, request: None });
-        }
     }
 
     /// The table of apps is another.
@@ -119,7 +105,53 @@ impl Core {
         link.leasing = false;
         link.renew_at_ms = renew_at_ms;
         if !held {
+            self.log_in_again(key);
             self.attach_lease(key);
+        }
+    }
+
+    /// The routes of a gateway's sessions are lost, and what was pushed meanwhile did not find them: it is only in the logs. So each session
+    /// holds, is bound again and replayed to, as if the gateway had announced it again.
+    fn log_in_again(&mut self, key: LinkKey) {
+        self.count(Count::LeasesLost, 1);
+        let link = self.link(key);
+        link.leased = false;
+        let (gateway, taken) = (link.gateway, link.taken.clone());
+        let of_gateway = |it: &&Session| ConnId::from_raw(it.conn).gateway() == gateway;
+        let conns: Vec<u64> = self.sessions.iter().filter(of_gateway).map(|it| it.conn).collect();
+        for conn in conns {
+            let Some(session) = self.sessions.get_mut(conn) else { continue };
+            match session.phase {
+                Phase::Opening => session.rebind = true,
+                Phase::Gone => {}
+                _ => self.log_in_one_again(key, conn, &taken),
+            }
+        }
+    }
+
+    fn log_in_one_again(&mut self, key: LinkKey, conn: u64, taken: &FxHashMap<(usize, u32), u64>) {
+        self.take_shared_as_read(conn, taken);
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        let opened = Opened {
+            conn,
+            app_id: session.device.app_id,
+            user: session.device.user.to_string(),
+            device: session.device.device.to_string(),
+            version: session.version,
+            at_ms: session.since_ms,
+            again: true,
+            ..Opened::default()
+        };
+        let acked = session.acked;
+        let replay = session.replay.take().unwrap_or_default();
+        let mut joins = std::mem::take(&mut session.joins);
+        joins.extend(replay.walks.into_iter().filter(|walk| walk.join.is_some()));
+        self.command(conn, command::Kind::SyncStart(SyncStart { conn }));
+        self.on_opened(key, opened);
+        if let Some(session) = self.sessions.get_mut(conn) {
+            session.known = Some(acked);
+            session.joins = joins;
+            session.early_requests = replay.requests;
         }
     }
 

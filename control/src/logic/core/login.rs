@@ -42,9 +42,16 @@ impl Core {
         self.sessions.insert(Session::new(&opened, login));
         let link = self.link(key);
         *link.sessions.entry(opened.app_id).or_default() += 1;
-        match link.leased {
-            true => self.logins.push_back(opened),
-            false => link.early.push(opened),
+        self.log_in(opened);
+    }
+
+    /// Puts a login in line, or has it wait for its gateway's lease.
+    fn log_in(&mut self, opened: Opened) {
+        let gateway = ConnId::from_raw(opened.conn).gateway();
+        let key = self.gateways.get(&gateway);
+        match key.and_then(|key| self.links.get_mut(key)).filter(|link| !link.leased) {
+            Some(link) => link.early.push(opened),
+            None => self.logins.push_back(opened),
         }
     }
 
@@ -106,6 +113,9 @@ impl Core {
             self.remove_session(conn);
             return;
         }
+        if std::mem::take(&mut session.rebind) {
+            return self.log_in(opened);
+        }
         let device = session.device.clone();
         // Sent after the heads were read and before this connection is a member: it is only in the log.
         for (channel, head) in heads.iter_mut().enumerate() {
@@ -116,7 +126,7 @@ impl Core {
         // What moved before the store was asked is in the answer; what moved since is still here.
         let cursors = furthest(cursors, &self.cursors.pending(&device));
         let (from, resumed) = match opened.again {
-            true => (furthest(cursors, &session.acked), Vec::new()),
+            true => (session.known.take().unwrap_or(cursors), Vec::new()),
             false => resume(&opened, self.store_epoch, &cursors, &heads),
         };
         session.acked = from;

@@ -58,7 +58,7 @@ use replay::Quiet;
 use rustc_hash::FxHashMap;
 use session::{Phase, Session, Sessions};
 use status::Deltas;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use withdrawal::{Recent, Withdrawn};
 use work::*;
@@ -102,6 +102,8 @@ pub struct Core {
     recent: Recent,
     withdrawn: Withdrawn,
     retries: Vec<RetryAsk>,
+    /// Connections that a look-up has found for a live message, by its record; forgotten when that is committed.
+    retried: BTreeSet<(u64, u64)>,
 
     sessions: Sessions,
     logins: VecDeque<Opened>,
@@ -160,6 +162,7 @@ impl Core {
             recent: Recent::new(limits.recallable),
             withdrawn: Withdrawn::new(limits.recallable),
             retries: Vec::new(),
+            retried: BTreeSet::new(),
             sessions: Sessions::default(),
             logins: VecDeque::new(),
             kick_loops: KickLoops::new(limits.replaced_devices, limits.replaced_per_minute),
@@ -282,7 +285,9 @@ impl Core {
 
     /// The offset up to which the queue is done, if it moved.
     pub fn take_commit(&mut self) -> Option<u64> {
-        self.progress.committable()
+        let offset = self.progress.committable()?;
+        self.retried = self.retried.split_off(&(offset + 1, 0));
+        Some(offset)
     }
 
     /// Links to be cut.

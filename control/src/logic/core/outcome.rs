@@ -18,7 +18,7 @@ impl Core {
     fn on_push_outcome(&mut self, key: LinkKey, part: PushPart, outcome: &Outcome) {
         self.add_outcome(part.message, outcome);
         self.statuses.add(part.message, |row| row.done += u64::from(part.closes));
-        let clean = outcome.queued == 0 && outcome.overflowed == 0;
+        let clean = went_straight(outcome);
         if let Some(tail) = consume::tail_key(part.kind as usize, part.app_id)
             && part.kept
             && clean
@@ -62,7 +62,7 @@ impl Core {
                 continue;
             }
             session.reported_own = session.reported_own.max(part.seq);
-            let taken = outcome.overflowed == 0 && !waiting.contains(&conn);
+            let taken = was_written(outcome) && !waiting.contains(&conn);
             if session.version == 0 && taken && session.phase == Phase::Live {
                 self.take_as_read(conn, ChannelKind::Own as usize, part.seq);
             }
@@ -106,4 +106,14 @@ impl Core {
             self.progress.finish_part(part.offset);
         }
     }
+}
+
+/// Whether what a delivery did not queue was written: what expired or was recalled says nothing of what waits before it.
+fn was_written(outcome: &Outcome) -> bool {
+    outcome.overflowed == 0 && outcome.expired == 0 && outcome.recalled == 0
+}
+
+/// Whether every receiver's socket took it at once.
+fn went_straight(outcome: &Outcome) -> bool {
+    outcome.queued == 0 && was_written(outcome)
 }

@@ -327,25 +327,24 @@ impl Core {
             (Phase::Gone, _) => {}
             (_, Some(replay)) => replay.requests.extend(asked.request),
             (_, None) => {
-                let mut replay = self.resend_from(conn, session_from);
+                let mut replay = self.resend(conn);
                 replay.requests.extend(asked.request);
                 self.start_replay(conn, replay, false);
             }
         }
     }
 
-    /// A replay of a live session's three channels, up to what was handed out since.
-    pub(super) fn resend_from(
-        &self,
-        conn: u64,
-        from: impl Fn(&Session, &Positions) -> Positions,
-    ) -> Replay {
+    /// A live session's replay of what it has not acknowledged, up to what was handed out since.
+    ///
+    /// Version 0 acknowledges the shared channels only at its end. What they bring it is in its outbox or on the way there, and may be held when
+    /// the replay is over: its end says nothing of them.
+    pub(super) fn resend(&self, conn: u64) -> Replay {
         let Some(session) = self.sessions.get(conn) else { return Replay::default() };
         let handed = self.handed(session);
-        let from = from(session, &handed);
         let channels = login::channels_of(session.device.app_id, &session.device.user);
-        let walks = channels.into_iter().enumerate().map(|(index, channel)| {
-            let mut walk = Walk::new(channel, from[index], handed[index]);
+        let told = if session.version == 0 { 1 } else { channels.len() };
+        let walks = channels.into_iter().enumerate().take(told).map(|(index, channel)| {
+            let mut walk = Walk::new(channel, session.acked[index], handed[index]);
             // Other logics may have appended: the log is asked even where this one knows of nothing.
             walk.ended = false;
             walk
@@ -360,14 +359,6 @@ impl Core {
             let tail = tail.and_then(|key| self.tails.get(&key)).map_or(0, |tail| tail.last);
             session.handed[channel].max(tail)
         })
-    }
-}
-
-/// Where a sync that a client asks for begins.
-fn session_from(session: &Session, handed: &Positions) -> Positions {
-    match session.version {
-        0 => [session.acked[0], handed[1], handed[2]],
-        _ => session.acked,
     }
 }
 

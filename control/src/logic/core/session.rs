@@ -75,6 +75,10 @@ pub struct Session {
     pub login: u64,
     /// It ended while its route was being bound.
     pub closed: bool,
+    /// Its gateway's routes were lost while its own was being bound: once more.
+    pub rebind: bool,
+    /// It was live before, and had acknowledged this much: more than the cursor says, or less, if it shares that with others.
+    pub known: Option<Positions>,
     /// Cursor: received up to here.
     pub acked: Positions,
     /// Kept messages were given to the connection up to here.
@@ -106,6 +110,8 @@ impl Session {
             since_ms: opened.at_ms,
             phase: Phase::Opening,
             closed: false,
+            rebind: false,
+            known: None,
             acked: [0; 3],
             handed: [0; 3],
             reported_own: 0,

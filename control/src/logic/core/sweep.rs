@@ -61,7 +61,7 @@ impl Core {
             Verdict::Wait => {}
             Verdict::Resend => {
                 self.count(Count::Redelivered, 1);
-                let mut replay = self.resend_from(conn, |session, _| session.acked);
+                let mut replay = self.resend(conn);
                 replay.redelivery = true;
                 self.start_replay(conn, replay, false);
             }
