@@ -13,6 +13,8 @@ const BEGIN_MS: u64 = 1_735_689_600_000;
 #[derive(Debug)]
 pub struct MessageIds {
     node: u64,
+    /// Unix milliseconds.
+    clock: fn() -> u64,
     /// Milliseconds and count of the last id.
     last: AtomicU64,
 }
@@ -23,13 +25,20 @@ impl MessageIds {
 
     /// Ids of a node; its number is taken modulo [`Self::NODES_MAX`].
     pub fn new(node: u32) -> Self {
-        Self { node: u64::from(node % Self::NODES_MAX), last: AtomicU64::new(0) }
+        Self::with_clock(node, || {
+            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            since_epoch.as_millis() as u64
+        })
+    }
+
+    /// The same by another clock, which tells Unix milliseconds.
+    pub fn with_clock(node: u32, clock: fn() -> u64) -> Self {
+        Self { node: u64::from(node % Self::NODES_MAX), clock, last: AtomicU64::new(0) }
     }
 
     /// The next id; never 0.
     pub fn next(&self) -> u64 {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now_ms = (since_epoch.as_millis() as u64).saturating_sub(BEGIN_MS).max(1);
+        let now_ms = (self.clock)().saturating_sub(BEGIN_MS).max(1);
         let at = now_ms << COUNT_BITS;
         let step = |last: u64| at.max(last + 1);
         let last = self.last.fetch_update(Relaxed, Relaxed, |last| Some(step(last)));

@@ -20,4 +20,5 @@ mod run;
 pub use counters::{Count, Counters};
 pub use data::Data;
 pub use limits::Limits;
+pub use perform::perform;
 pub use run::{Clock, Identity, Logic};

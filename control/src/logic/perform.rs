@@ -12,7 +12,8 @@ use rustc_hash::FxHashMap;
 /// Routes bound in one call.
 const BIND_ROUTES: usize = 4_096;
 
-pub(super) async fn perform(data: Data, work: Work) -> Done {
+/// Performs one piece of work to its end, however long the data layer takes. Dropped in between, any part of it may have been done.
+pub async fn perform(data: Data, work: Work) -> Done {
     match work {
         Work::Prepare { records, blocks, block, now } => {
             prepare(&data, records, blocks, block, now).await

@@ -4,8 +4,8 @@
 
 pub mod local;
 pub mod remote;
-#[cfg(test)]
-pub(crate) mod suite;
+#[cfg(any(test, feature = "suites"))]
+pub mod suite;
 
 pub use self::remote::RemoteQueue;
 

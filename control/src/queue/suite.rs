@@ -8,7 +8,7 @@ use gpusher_proto::data::{Job, Push, Record, job};
 use std::sync::Arc;
 
 /// Runs the whole suite; each part uses groups of its own.
-pub(crate) async fn run(queue: Arc<dyn Queue>) {
+pub async fn run(queue: Arc<dyn Queue>) {
     returns_records_in_order(&queue).await;
     wakes_a_waiting_consumer(&queue).await;
     dropping_next_loses_nothing(&queue).await;
@@ -20,13 +20,13 @@ pub(crate) async fn run(queue: Arc<dyn Queue>) {
 }
 
 /// A record whose push has an id.
-pub(crate) fn record(key: &str, id: u64) -> Record {
+pub fn record(key: &str, id: u64) -> Record {
     let push = Push { id, content: format!("content of {id}").into(), ..Push::default() };
     Record { offset: 0, key: key.to_owned(), job: Some(Job { kind: Some(job::Kind::Push(push)) }) }
 }
 
 /// The id of a record made by [`record`].
-pub(crate) fn id(record: &Record) -> u64 {
+pub fn id(record: &Record) -> u64 {
     match record.job.as_ref().and_then(|job| job.kind.as_ref()) {
         Some(job::Kind::Push(push)) => push.id,
         other => panic!("not a push: {other:?}"),
@@ -34,7 +34,7 @@ pub(crate) fn id(record: &Record) -> u64 {
 }
 
 /// Reads exactly `count` records.
-pub(crate) async fn take(consumer: &mut dyn Consumer, count: usize) -> Vec<Record> {
+pub async fn take(consumer: &mut dyn Consumer, count: usize) -> Vec<Record> {
     let mut records = Vec::new();
     while records.len() < count {
         records.extend(consumer.next(count - records.len()).await.unwrap());

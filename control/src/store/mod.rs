@@ -5,8 +5,8 @@
 
 pub mod remote;
 pub mod sqlite;
-#[cfg(test)]
-pub(crate) mod suite;
+#[cfg(any(test, feature = "suites"))]
+pub mod suite;
 
 pub use self::remote::RemoteStore;
 pub use self::sqlite::{Durability, SqliteOptions, SqliteStore};

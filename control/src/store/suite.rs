@@ -2,6 +2,9 @@
 //!
 //! `store_suite!(fixture)` makes a test of each function here; a fixture opens a store, again and again, on the same data.
 
+// The names of the tests say it.
+#![allow(missing_docs)]
+
 mod accounts;
 mod cursors;
 mod logs;
@@ -11,18 +14,20 @@ mod reports;
 use super::*;
 use std::sync::Arc;
 
-pub(crate) use accounts::*;
-pub(crate) use cursors::*;
-pub(crate) use logs::*;
-pub(crate) use purges::*;
-pub(crate) use reports::*;
+pub use accounts::*;
+pub use cursors::*;
+pub use logs::*;
+pub use purges::*;
+pub use reports::*;
 
 /// One set of data, and the way to open it.
-pub(crate) trait Fixture: Send + Sync {
+pub trait Fixture: Send + Sync {
     /// Opens the data. A caller that opens it again has dropped the last one.
     fn open(&self) -> impl Future<Output = Arc<dyn Store>> + Send;
 }
 
+#[doc(hidden)]
+#[macro_export]
 macro_rules! store_suite {
     ($fixture:path) => {
         $crate::store::suite::store_suite! { $fixture:
@@ -72,7 +77,7 @@ macro_rules! store_suite {
         )*
     };
 }
-pub(crate) use store_suite;
+pub use store_suite;
 
 /// A Sunday in 2026; every time in these tests counts from here.
 const NOON_MS: i64 = 1_800_000_000_000;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(crate) async fn begins_with_the_default_app(fixture: impl Fixture) {
+pub async fn begins_with_the_default_app(fixture: impl Fixture) {
     let store = fixture.open().await;
     let apps = store.list_apps().await.unwrap();
     assert_eq!(apps.len(), 1);
@@ -13,7 +13,7 @@ fn app(id: u32, tag: &str) -> App {
     App { id, tag: tag.into(), name: "a name".into(), created_at_ms: NOON_MS }
 }
 
-pub(crate) async fn apps_are_created_listed_and_removed(fixture: impl Fixture) {
+pub async fn apps_are_created_listed_and_removed(fixture: impl Fixture) {
     let store = fixture.open().await;
     let chosen = store.create_app(app(0, "chosen")).await.unwrap();
     assert!(chosen.id > 1000);
@@ -31,7 +31,7 @@ pub(crate) async fn apps_are_created_listed_and_removed(fixture: impl Fixture) {
     assert_eq!(ids, [1000, chosen.id]);
 }
 
-pub(crate) async fn an_app_id_is_given_once(fixture: impl Fixture) {
+pub async fn an_app_id_is_given_once(fixture: impl Fixture) {
     let store = fixture.open().await;
     let first = store.create_app(app(0, "first")).await.unwrap();
     assert!(store.delete_app(first.id).await.unwrap());
@@ -53,7 +53,7 @@ fn user(uuid: &str, username: &str) -> User {
     }
 }
 
-pub(crate) async fn users_are_created_changed_listed_and_removed(fixture: impl Fixture) {
+pub async fn users_are_created_changed_listed_and_removed(fixture: impl Fixture) {
     let store = fixture.open().await;
     let ada = store.create_user(user("u-ada", "ada")).await.unwrap();
     let bob = store.create_user(user("u-bob", "bob")).await.unwrap();
@@ -77,7 +77,7 @@ pub(crate) async fn users_are_created_changed_listed_and_removed(fixture: impl F
     assert_eq!(store.get_user("u-ada").await.unwrap(), None);
 }
 
-pub(crate) async fn user_names_are_unique(fixture: impl Fixture) {
+pub async fn user_names_are_unique(fixture: impl Fixture) {
     let store = fixture.open().await;
     store.create_user(user("u-ada", "ada")).await.unwrap();
     store.create_user(user("u-bob", "bob")).await.unwrap();

@@ -14,7 +14,7 @@ async fn cursors(store: &dyn Store, name: &str) -> (u64, u64, u64) {
     (cursors.own, cursors.app, cursors.everyone)
 }
 
-pub(crate) async fn cursors_move_forward_only(fixture: impl Fixture) {
+pub async fn cursors_move_forward_only(fixture: impl Fixture) {
     let store = fixture.open().await;
     store.advance_cursors(vec![update("phone", 5, 6, 0)]).await.unwrap();
     assert_eq!(cursors(&*store, "phone").await, (5, 6, 0));
@@ -28,7 +28,7 @@ pub(crate) async fn cursors_move_forward_only(fixture: impl Fixture) {
     store.advance_cursors(Vec::new()).await.unwrap();
 }
 
-pub(crate) async fn a_new_device_starts_at_its_users_furthest(fixture: impl Fixture) {
+pub async fn a_new_device_starts_at_its_users_furthest(fixture: impl Fixture) {
     let store = fixture.open().await;
     assert_eq!(cursors(&*store, "phone").await, (0, 0, 0));
     store.advance_cursors(vec![update("phone", 5, 1, 1), update("desk", 3, 2, 1)]).await.unwrap();
@@ -40,14 +40,14 @@ pub(crate) async fn a_new_device_starts_at_its_users_furthest(fixture: impl Fixt
     assert_eq!(cursors_of(&*store, stranger).await, Cursors::default());
 }
 
-pub(crate) async fn a_cursor_that_moves_first_keeps_the_new_device_rule(fixture: impl Fixture) {
+pub async fn a_cursor_that_moves_first_keeps_the_new_device_rule(fixture: impl Fixture) {
     let store = fixture.open().await;
     store.advance_cursors(vec![update("phone", 5, 6, 7)]).await.unwrap();
     store.advance_cursors(vec![update("watch", 8, 0, 0)]).await.unwrap();
     assert_eq!(cursors(&*store, "watch").await, (8, 6, 7));
 }
 
-pub(crate) async fn cursors_of_many_devices_come_in_order(fixture: impl Fixture) {
+pub async fn cursors_of_many_devices_come_in_order(fixture: impl Fixture) {
     let store = fixture.open().await;
     store.advance_cursors(vec![update("phone", 5, 6, 7), update("desk", 1, 2, 3)]).await.unwrap();
     let names = ["watch", "desk", "phone", "tv", "watch"];

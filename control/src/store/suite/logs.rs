@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(crate) async fn sequences_count_per_channel(fixture: impl Fixture) {
+pub async fn sequences_count_per_channel(fixture: impl Fixture) {
     let store = fixture.open().await;
     let entries = vec![
         entry(&own("ada"), push(1)),
@@ -22,7 +22,7 @@ pub(crate) async fn sequences_count_per_channel(fixture: impl Fixture) {
     assert_eq!(head(&*store, &own("ada")).await, Head { first: 1, last: 3 });
 }
 
-pub(crate) async fn kept_and_live_share_a_sequence(fixture: impl Fixture) {
+pub async fn kept_and_live_share_a_sequence(fixture: impl Fixture) {
     let store = fixture.open().await;
     let reserve = |count| Reserve { channel: Some(own("ada")), count };
     assert_eq!(store.reserve(vec![reserve(100)]).await.unwrap(), [1]);
@@ -33,7 +33,7 @@ pub(crate) async fn kept_and_live_share_a_sequence(fixture: impl Fixture) {
     assert_eq!(head(&*store, &own("ada")).await, Head { first: 1, last: 117 });
 }
 
-pub(crate) async fn append_is_idempotent(fixture: impl Fixture) {
+pub async fn append_is_idempotent(fixture: impl Fixture) {
     let store = fixture.open().await;
     let batch = || vec![entry(&own("ada"), push(1)), entry(&own("ada"), push(2))];
     let seqs = store.append(batch()).await.unwrap();
@@ -47,7 +47,7 @@ pub(crate) async fn append_is_idempotent(fixture: impl Fixture) {
     assert_eq!(ids(&*store, &own("bob"), NOON_MS).await, [2]);
 }
 
-pub(crate) async fn a_batch_may_repeat_itself(fixture: impl Fixture) {
+pub async fn a_batch_may_repeat_itself(fixture: impl Fixture) {
     let store = fixture.open().await;
     let batch = [1, 1, 2, 1].map(|id| entry(&own("ada"), push(id)));
     let seqs = store.append(batch.into()).await.unwrap();
@@ -56,7 +56,7 @@ pub(crate) async fn a_batch_may_repeat_itself(fixture: impl Fixture) {
     assert_eq!(ids(&*store, &own("ada"), NOON_MS).await, [1, 2]);
 }
 
-pub(crate) async fn concurrent_writers_get_increasing_sequences(fixture: impl Fixture) {
+pub async fn concurrent_writers_get_increasing_sequences(fixture: impl Fixture) {
     const WRITERS: u64 = 8;
     const CALLS: u64 = 20;
     let store = fixture.open().await;
@@ -87,7 +87,7 @@ pub(crate) async fn concurrent_writers_get_increasing_sequences(fixture: impl Fi
     assert_eq!(ids(&*store, &own("ada"), NOON_MS).await.len() as u64, WRITERS * CALLS);
 }
 
-pub(crate) async fn names_are_kept_exactly(fixture: impl Fixture) {
+pub async fn names_are_kept_exactly(fixture: impl Fixture) {
     let store = fixture.open().await;
     let names =
         ["a'\"b", "a\\u0041", "ä€𝄞", " a ", "a\nb", "12", "1e2", "null", "[1]", "A", "a", "a\0b"];
@@ -105,7 +105,7 @@ pub(crate) async fn names_are_kept_exactly(fixture: impl Fixture) {
     assert_eq!(store.read(request).await.unwrap().messages[0].push, Some(binary));
 }
 
-pub(crate) async fn odd_entries_are_refused(fixture: impl Fixture) {
+pub async fn odd_entries_are_refused(fixture: impl Fixture) {
     let store = fixture.open().await;
     let channels = [
         Channel { kind: 9, ..own("ada") },
@@ -128,7 +128,7 @@ pub(crate) async fn odd_entries_are_refused(fixture: impl Fixture) {
     assert_eq!(store.reserve(vec![nothing]).await.unwrap_err().code, Code::Invalid);
 }
 
-pub(crate) async fn read_skips_expired_messages(fixture: impl Fixture) {
+pub async fn read_skips_expired_messages(fixture: impl Fixture) {
     let store = fixture.open().await;
     let dated = Push { expires_at_ms: NOON_MS + HOUR_MS, ..push(2) };
     let batch =
@@ -138,7 +138,7 @@ pub(crate) async fn read_skips_expired_messages(fixture: impl Fixture) {
     assert_eq!(ids(&*store, &own("ada"), NOON_MS + HOUR_MS).await, [1, 3]);
 }
 
-pub(crate) async fn read_skips_recalled_messages(fixture: impl Fixture) {
+pub async fn read_skips_recalled_messages(fixture: impl Fixture) {
     let store = fixture.open().await;
     let batch =
         vec![entry(&own("ada"), push(1)), entry(&own("ada"), push(2)), entry(&own("bob"), push(2))];
@@ -153,14 +153,14 @@ pub(crate) async fn read_skips_recalled_messages(fixture: impl Fixture) {
     assert_eq!(store.recall(2).await.unwrap().len(), 2, "a recall may be repeated");
 }
 
-pub(crate) async fn a_recall_may_come_before_its_message(fixture: impl Fixture) {
+pub async fn a_recall_may_come_before_its_message(fixture: impl Fixture) {
     let store = fixture.open().await;
     assert_eq!(store.recall(1).await.unwrap(), []);
     store.append(vec![entry(&own("ada"), push(1))]).await.unwrap();
     assert_eq!(ids(&*store, &own("ada"), NOON_MS).await, [0; 0]);
 }
 
-pub(crate) async fn pages_are_cut_by_number_and_bytes(fixture: impl Fixture) {
+pub async fn pages_are_cut_by_number_and_bytes(fixture: impl Fixture) {
     let store = fixture.open().await;
     let big = |id| Push { content: vec![id as u8; 1000].into(), ..push(id) };
     store.append((1..=5).map(|id| entry(&own("ada"), big(id))).collect()).await.unwrap();
@@ -182,7 +182,7 @@ pub(crate) async fn pages_are_cut_by_number_and_bytes(fixture: impl Fixture) {
     assert_eq!((seqs(&page), page.more), (vec![], false));
 }
 
-pub(crate) async fn everything_outlives_the_process(fixture: impl Fixture) {
+pub async fn everything_outlives_the_process(fixture: impl Fixture) {
     let store = fixture.open().await;
     let epoch = store.epoch().await.unwrap();
     assert_ne!(epoch, 0);
@@ -204,7 +204,7 @@ pub(crate) async fn everything_outlives_the_process(fixture: impl Fixture) {
     assert_eq!(store.get_status(1).await.unwrap().unwrap().written, 2);
 }
 
-pub(crate) async fn heads_of_unknown_channels_are_empty(fixture: impl Fixture) {
+pub async fn heads_of_unknown_channels_are_empty(fixture: impl Fixture) {
     let store = fixture.open().await;
     store.append(vec![entry(&own("bob"), push(1))]).await.unwrap();
     let heads = store.heads(vec![own("ada"), own("bob"), everyone()]).await.unwrap();

@@ -9,7 +9,7 @@ fn request(now_ms: i64) -> PurgeRequest {
     PurgeRequest { now_ms, retention_ms: 0, per_channel_max: 0, batch_max: 1000 }
 }
 
-pub(crate) async fn purge_removes_expired_messages(fixture: impl Fixture) {
+pub async fn purge_removes_expired_messages(fixture: impl Fixture) {
     let store = fixture.open().await;
     let dated = |id| Push { expires_at_ms: NOON_MS + HOUR_MS, ..push(id) };
     let batch = vec![
@@ -29,7 +29,7 @@ pub(crate) async fn purge_removes_expired_messages(fixture: impl Fixture) {
     assert_eq!(store.append(vec![entry(&own("bob"), push(3))]).await.unwrap(), [2]);
 }
 
-pub(crate) async fn purge_removes_what_all_devices_acknowledged(fixture: impl Fixture) {
+pub async fn purge_removes_what_all_devices_acknowledged(fixture: impl Fixture) {
     let store = fixture.open().await;
     let batch = (1..=4).map(|id| entry(&own("ada"), push(id)));
     store.append(batch.chain([entry(&app_wide(APP), push(9))]).collect()).await.unwrap();
@@ -49,7 +49,7 @@ pub(crate) async fn purge_removes_what_all_devices_acknowledged(fixture: impl Fi
     assert_eq!(head(&*store, &own("ada")).await, Head { first: 1, last: 4 });
 }
 
-pub(crate) async fn purge_keeps_what_is_young_enough_to_be_repeated(fixture: impl Fixture) {
+pub async fn purge_keeps_what_is_young_enough_to_be_repeated(fixture: impl Fixture) {
     let store = fixture.open().await;
     let seqs = store.append(vec![entry(&own("ada"), push(1))]).await.unwrap();
     acknowledge(&*store, "ada", "phone", seqs[0]).await;
@@ -59,7 +59,7 @@ pub(crate) async fn purge_keeps_what_is_young_enough_to_be_repeated(fixture: imp
     assert_eq!(store.purge(request(young + 1)).await.unwrap().removed, 1);
 }
 
-pub(crate) async fn purge_cuts_logs_by_age(fixture: impl Fixture) {
+pub async fn purge_cuts_logs_by_age(fixture: impl Fixture) {
     let store = fixture.open().await;
     let aged = |id, age_ms| Push { accepted_at_ms: NOON_MS - age_ms, ..push(id) };
     let batch = vec![
@@ -76,7 +76,7 @@ pub(crate) async fn purge_cuts_logs_by_age(fixture: impl Fixture) {
     assert_eq!(head(&*store, &topic("news")).await, Head { first: 2, last: 1 });
 }
 
-pub(crate) async fn purge_cuts_logs_by_number(fixture: impl Fixture) {
+pub async fn purge_cuts_logs_by_number(fixture: impl Fixture) {
     let store = fixture.open().await;
     let many = (1..=100).map(|id| entry(&app_wide(APP), push(id)));
     let few = (1..=5).map(|id| entry(&own("ada"), push(id)));
@@ -94,7 +94,7 @@ pub(crate) async fn purge_cuts_logs_by_number(fixture: impl Fixture) {
     assert_eq!(store.purge(limits).await.unwrap().removed, 0);
 }
 
-pub(crate) async fn purge_removes_old_reports(fixture: impl Fixture) {
+pub async fn purge_removes_old_reports(fixture: impl Fixture) {
     let store = fixture.open().await;
     store.add_status(vec![Status { id: 1, written: 1, ..Status::default() }]).await.unwrap();
     let letter = |id, at_ms| DeadLetter {
@@ -120,7 +120,7 @@ pub(crate) async fn purge_removes_old_reports(fixture: impl Fixture) {
     assert!(!store.get_user_status(3, "ada").await.unwrap().recalled);
 }
 
-pub(crate) async fn purge_clears_removed_apps(fixture: impl Fixture) {
+pub async fn purge_clears_removed_apps(fixture: impl Fixture) {
     let store = fixture.open().await;
     let app = store.create_app(App { tag: "short-lived".into(), ..App::default() }).await.unwrap();
     let theirs = Channel { app_id: app.id, ..own("ada") };
@@ -144,7 +144,7 @@ pub(crate) async fn purge_clears_removed_apps(fixture: impl Fixture) {
     assert_eq!(cursors_of(&*store, gone_device).await, Cursors::default());
 }
 
-pub(crate) async fn purge_works_in_batches(fixture: impl Fixture) {
+pub async fn purge_works_in_batches(fixture: impl Fixture) {
     let store = fixture.open().await;
     let dated = |id| Push { expires_at_ms: NOON_MS, ..push(id) };
     store.append((1..=25).map(|id| entry(&topic("news"), dated(id))).collect()).await.unwrap();

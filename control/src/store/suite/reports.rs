@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(crate) async fn status_counters_add_up(fixture: impl Fixture) {
+pub async fn status_counters_add_up(fixture: impl Fixture) {
     let store = fixture.open().await;
     assert_eq!(store.get_status(7).await.unwrap(), None);
     let accepted = Status {
@@ -25,7 +25,7 @@ pub(crate) async fn status_counters_add_up(fixture: impl Fixture) {
     store.add_status(Vec::new()).await.unwrap();
 }
 
-pub(crate) async fn user_status_follows_the_message(fixture: impl Fixture) {
+pub async fn user_status_follows_the_message(fixture: impl Fixture) {
     let store = fixture.open().await;
     let status = |message| store.get_user_status(message, "ada");
     assert_eq!(status(1).await.unwrap(), UserStatus::default());
@@ -56,7 +56,7 @@ pub(crate) async fn user_status_follows_the_message(fixture: impl Fixture) {
     assert_eq!(status(1).await.unwrap(), both);
 }
 
-pub(crate) async fn user_status_knows_shared_logs(fixture: impl Fixture) {
+pub async fn user_status_knows_shared_logs(fixture: impl Fixture) {
     let store = fixture.open().await;
     let batch = vec![
         entry(&app_wide(APP), push(1)),
@@ -90,7 +90,7 @@ fn letter(id: u64, user: &str, device: &str) -> DeadLetter {
     }
 }
 
-pub(crate) async fn dead_letters_are_read_and_removed(fixture: impl Fixture) {
+pub async fn dead_letters_are_read_and_removed(fixture: impl Fixture) {
     let store = fixture.open().await;
     let other_app = DeadLetter { app_id: APP + 1, ..letter(1, "ada", "") };
     let batch = vec![letter(1, "ada", ""), letter(1, "bob", ""), other_app, letter(2, "ada", "")];
@@ -127,7 +127,7 @@ fn upstream(id: u64, app_id: u32) -> UpstreamMessage {
     }
 }
 
-pub(crate) async fn upstream_messages_are_read_and_removed(fixture: impl Fixture) {
+pub async fn upstream_messages_are_read_and_removed(fixture: impl Fixture) {
     let store = fixture.open().await;
     let batch = vec![upstream(1, APP), upstream(2, APP + 1), upstream(3, APP)];
     store.add_upstream(batch.clone()).await.unwrap();
