@@ -6,6 +6,7 @@ SHELL := bash
 
 DATA ?= data
 TARGET := $(or $(CARGO_TARGET_DIR),target)
+FOR ?= 10m
 TOOLS := $(CURDIR)/target/tools
 DENY_VERSION := 0.20.2
 
@@ -44,6 +45,10 @@ load: build ## 10,000 connections: logins, broadcasts, single pushes; latency, l
 .PHONY: bench
 bench: build ## What one core does: codec, session, outbox, mailbox, and the floor
 	$(TARGET)/release/gpusher-bench
+
+.PHONY: sim
+sim: tool-chain ## The whole system under simulated faults, for FOR (default 10m); every seed can be repeated
+	cargo run --profile sim -p gpusher-sim -- --for $(FOR)
 
 .PHONY: fmt
 fmt: tool-chain ## Format the code

@@ -1,0 +1,185 @@
+//! The end of a run: faults stop, everybody catches up, everybody leaves.
+
+use crate::invariant::Invariant;
+use crate::logic::GROUP;
+use crate::world::{GATEWAYS, World};
+use gpusher_control::logic::Count;
+use gpusher_control::routes::Routes;
+use gpusher_gateway::metrics::ShardCount;
+use std::task::{Context, Poll, Waker};
+
+/// Redelivery has had its time by then.
+const CATCH_UP_MS: u64 = 75_000;
+/// Logins, answers, pushes.
+const PROMPT_MS: u64 = 6_000;
+const LEAVE_MS: u64 = 6_000;
+
+impl World {
+    /// Runs to the end, unless something is broken before.
+    pub(crate) fn finish(&mut self) {
+        self.calm_down();
+        let phases: [fn(&mut Self); 4] =
+            [Self::catch_up, Self::everybody_logs_in, Self::probe_live, Self::everybody_leaves];
+        for phase in phases {
+            if self.violations.is_empty() {
+                phase(self);
+            }
+        }
+    }
+
+    fn calm_down(&mut self) {
+        self.note(format_args!("faults stop"));
+        self.calm = true;
+        self.gates.set_faults(0, 0);
+        self.net.borrow_mut().short_permille = 20;
+        self.logic_down_until_ms = 0;
+        for place in &mut self.gateways {
+            place.down_until_ms = 0;
+            place.frozen_until_ms = 0;
+        }
+        for client in &mut self.clients {
+            client.speed = usize::MAX;
+        }
+    }
+
+    /// Lets time pass with nothing but what is under way.
+    fn run_for(&mut self, ms: u64) {
+        let until_ms = self.clock.ms() + ms;
+        while self.clock.ms() < until_ms && self.violations.is_empty() {
+            let by = self.random.between(5, 60);
+            self.clock.advance(by);
+            self.step();
+        }
+    }
+
+    fn catch_up(&mut self) {
+        self.run_for(CATCH_UP_MS);
+        for index in 0..self.clients.len() {
+            let client = &self.clients[index];
+            let admitted = client.conn.as_ref().is_some_and(|conn| conn.welcome_ms.is_some());
+            if admitted {
+                self.check_device(index, Invariant::ConnectedCatchesUp);
+            }
+        }
+    }
+
+    fn check_device(&mut self, index: usize, invariant: Invariant) {
+        let device = self.clients[index].profile.id();
+        let (after, through) = ([0; 3], [u64::MAX - 1; 3]);
+        let missing = self.ledger.missing(&self.store, &device, after, through, self.clock.unix());
+        if let Some((channel, seq, message)) = missing.first() {
+            let text = format!(
+                "client {index} {device:?} has not received message {message} (channel {channel} seq {seq}), {} in all",
+                missing.len()
+            );
+            self.violate(invariant, text);
+        }
+    }
+
+    fn everybody_logs_in(&mut self) {
+        for index in 0..self.clients.len() {
+            if self.clients[index].conn.is_none() {
+                self.connect(index);
+            }
+        }
+        self.run_for(PROMPT_MS);
+        for index in 0..self.clients.len() {
+            self.check_device(index, Invariant::KeptIsDelivered);
+        }
+        for index in 0..self.clients.len() {
+            let Some(conn) = &self.clients[index].conn else { continue };
+            if conn.welcome_ms.is_some() && (!conn.open.is_empty() || conn.sync_open) {
+                let text = format!("client {index} waits for {:?}", conn.open);
+                self.violate(Invariant::RequestsAnswered, text);
+            }
+        }
+    }
+
+    fn probe_live(&mut self) {
+        let mut probes = Vec::new();
+        for kind in [1, 2, 3, 4, 5] {
+            probes.push(self.push_one(kind, false, 0));
+        }
+        self.run_for(PROMPT_MS);
+        for index in 0..self.clients.len() {
+            for &message in &probes {
+                self.check_probe(index, message);
+            }
+        }
+    }
+
+    fn check_probe(&mut self, index: usize, message: u64) {
+        let client = &self.clients[index];
+        let Some(conn) = &client.conn else { return };
+        let push = &self.ledger.pushes[&message].push;
+        let (app_id, user) = (client.profile.app_id, &client.profile.user);
+        let wanted = match push.r#type {
+            4 => push.app_id == app_id && conn.joined.contains(&push.topic),
+            _ => crate::ledger::is_for(push, app_id, user),
+        };
+        let asked = conn.open.is_empty() && conn.welcome_ms.is_some();
+        if wanted && asked && !conn.live.contains_key(&message) {
+            let text = format!("client {index} pipe {} did not get {message}", conn.pipe);
+            self.violate(Invariant::LiveReachesConnected, text);
+        }
+    }
+
+    fn everybody_leaves(&mut self) {
+        for index in 0..self.clients.len() {
+            if self.clients[index].conn.is_some() {
+                self.disconnect(index);
+            }
+        }
+        self.run_for(LEAVE_MS);
+        let mut left = Vec::new();
+        for number in 0..GATEWAYS {
+            let Some(gateway) = &self.gateways[number].process else { continue };
+            let gauges = [
+                ("connections", ShardCount::Connections),
+                ("members", ShardCount::Members),
+                ("outbox bytes", ShardCount::OutboxBytes),
+                ("partial bytes", ShardCount::PartialBytes),
+                ("jobs", ShardCount::JobsWaiting),
+            ];
+            for (name, what) in gauges {
+                let amount = gateway.sum(what);
+                if amount > 0 {
+                    left.push(format!("gateway {number}: {amount} {name}"));
+                }
+            }
+        }
+        for (name, what) in
+            [("sessions", Count::Sessions), ("jobs", Count::JobsOpen), ("backlog", Count::Backlog)]
+        {
+            let amount = self.counters.get(what);
+            if amount > 0 {
+                left.push(format!("logic: {amount} {name}"));
+            }
+        }
+        let depth = self.queue.last() - self.queue.committed(GROUP);
+        if depth > 0 {
+            left.push(format!("queue: {depth} records"));
+        }
+        let routes = self.routes();
+        if routes > 0 {
+            left.push(format!("routes: {routes}"));
+        }
+        let streams = self.logic.iter().flat_map(|logic| &logic.streams);
+        let jobs: usize = streams.map(|stream| stream.jobs.len()).sum();
+        if jobs > 0 {
+            self.violate(Invariant::OneOutcome, format!("{jobs} deliveries have no outcome"));
+        }
+        if !left.is_empty() {
+            self.violate(Invariant::DrainedIsEmpty, left.join(", "));
+        }
+    }
+
+    fn routes(&self) -> u64 {
+        let process = self.routes.process();
+        let mut counts = process.counts(0);
+        match counts.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(counts)) => counts.iter().map(|count| count.connections).sum(),
+            _ => 0,
+        }
+    }
+}

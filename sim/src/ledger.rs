@@ -1,0 +1,104 @@
+//! What was accepted, and what each device has had of it: the truth that everything is checked against.
+
+use crate::store::{DeviceId, MemoryStore};
+use gpusher_proto::data::{Push, Record, job};
+use gpusher_proto::gateway::ChannelKind;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An accepted push.
+#[derive(Debug, Clone)]
+pub struct Accepted {
+    /// As published.
+    pub push: Push,
+    /// When, monotonic.
+    pub at_ms: u64,
+}
+
+/// Everything accepted and received.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// By message id.
+    pub pushes: BTreeMap<u64, Accepted>,
+    /// Messages whose recall was accepted, and when.
+    pub recalls: BTreeMap<u64, u64>,
+    /// By device: kept messages received. For version 0 its socket took it, for version 1 the client read it.
+    pub received: BTreeMap<DeviceId, BTreeSet<u64>>,
+    /// Records seen up to here.
+    pub offset: u64,
+}
+
+impl Ledger {
+    /// Notes what the queue has accepted.
+    pub fn note(&mut self, record: &Record, now_ms: u64) {
+        self.offset = record.offset;
+        match record.job.as_ref().and_then(|job| job.kind.as_ref()) {
+            Some(job::Kind::Push(push)) => {
+                let accepted = Accepted { push: push.clone(), at_ms: now_ms };
+                self.pushes.insert(push.id, accepted);
+            }
+            Some(job::Kind::Recall(message)) => {
+                self.recalls.entry(message.id).or_insert(now_ms);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a device has had a kept message.
+    pub fn has(&self, device: &DeviceId, message: u64) -> bool {
+        self.received.get(device).is_some_and(|received| received.contains(&message))
+    }
+
+    /// A device has a kept message.
+    pub fn receive(&mut self, device: &DeviceId, message: u64) {
+        self.received.entry(device.clone()).or_default().insert(message);
+    }
+
+    /// Kept messages of a device's three logs in a range that it should have and has not: (channel, sequence, message).
+    pub fn missing(
+        &self,
+        store: &MemoryStore,
+        device: &DeviceId,
+        after: [u64; 3],
+        through: [u64; 3],
+        unix_ms: i64,
+    ) -> Vec<(usize, u64, u64)> {
+        let (app_id, user, name) = device;
+        let keys = [
+            (ChannelKind::Own as i32, *app_id, user.clone()),
+            (ChannelKind::App as i32, *app_id, String::new()),
+            (ChannelKind::Everyone as i32, 0, String::new()),
+        ];
+        store.with(|tables| {
+            let born = tables.devices.get(device).map_or([0; 3], |row| row.born);
+            let mut missing = Vec::new();
+            for (channel, key) in keys.iter().enumerate() {
+                let Some(log) = tables.logs.get(key) else { continue };
+                let from = after[channel].max(born[channel]).saturating_add(1);
+                if from > through[channel] {
+                    continue;
+                }
+                for (&seq, push) in log.entries.range(from..=through[channel]) {
+                    let over = push.expires_at_ms != 0 && push.expires_at_ms <= unix_ms;
+                    let gone = over
+                        || tables.recalled.contains_key(&push.id)
+                        || self.recalls.contains_key(&push.id)
+                        || tables.reports.is_dead(push.id, *app_id, user, name);
+                    if !gone && !self.has(device, push.id) {
+                        missing.push((channel, seq, push.id));
+                    }
+                }
+            }
+            missing
+        })
+    }
+}
+
+/// Whether a push is for a user of an app; for topics see the connection.
+pub fn is_for(push: &Push, app_id: u32, user: &str) -> bool {
+    match push.r#type {
+        1 | 5 => push.app_id == app_id && push.users.iter().any(|name| name == user),
+        2 => push.app_id == app_id,
+        3 => true,
+        _ => push.app_id == app_id,
+    }
+}

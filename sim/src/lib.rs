@@ -1,0 +1,97 @@
+//! The whole system in one thread, from one seed: production shards, links, logic and routes over a simulated kernel, network, store and clock; clients
+//! of both versions; faults of every part; and the promises that must hold whatever happens ([`Invariant`]).
+//!
+//! What is production code: the shard with its session and outbox, the link between gateway and logic, logic's core and the works it asks for, the
+//! routes in memory, the client codec. What is simulated: sockets ([`driver`]), streams between processes ([`network`]), the store and the queue
+//! (in memory, and passing the suites of the real ones), time ([`clock`]), and the processes' deaths.
+//!
+//! A seed decides everything. [`run`] gives the same trace for the same options.
+
+#![forbid(unsafe_code)]
+
+mod check;
+pub mod client;
+pub mod clock;
+pub mod driver;
+mod faults;
+mod finale;
+pub mod gate;
+pub mod gateway;
+pub mod invariant;
+pub mod ledger;
+pub mod logic;
+pub mod net;
+pub mod network;
+pub mod queue;
+pub mod random;
+pub mod routes;
+pub mod speech;
+pub mod store;
+pub mod trace;
+mod traffic;
+mod words;
+mod world;
+
+pub use invariant::{Invariant, Violation};
+pub use world::{Canary, Options, World};
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Report {
+    /// The options it had.
+    pub options: Options,
+    /// Steps taken, the end included.
+    pub steps: u64,
+    /// Hash of the trace.
+    pub hash: u64,
+    /// Events in it.
+    pub events: u64,
+    /// Messages accepted, and receptions of kept ones.
+    pub accepted: usize,
+    /// Kept messages that devices have received.
+    pub received: usize,
+    /// The first promise broken, if any.
+    pub violation: Option<Violation>,
+    /// The last events, if a promise was broken.
+    pub tail: Vec<String>,
+}
+
+/// Runs a world from its beginning to its end, or to the first broken promise.
+pub fn run(options: Options) -> Report {
+    let mut world = World::new(options);
+    let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.run()));
+    if let Err(panic) = ran {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        world.violate(Invariant::NoPanic, text.to_owned());
+    }
+    world.report()
+}
+
+/// The fewest steps, and then clients, with which the same promise is broken, by halving: not the least there is, but quick to find.
+pub fn shrink(report: Report) -> Report {
+    let mut best = report;
+    let mut tries = 0;
+    let mut candidates = |best: &Report| {
+        let Options { steps, clients, .. } = best.options;
+        tries += 1;
+        let fewer = [(steps / 2, clients), (steps * 3 / 4, clients), (steps, clients.max(2) - 1)];
+        let wanted = fewer.into_iter().filter(|&(steps, _)| steps > 0);
+        if tries > 20 { Vec::new() } else { wanted.collect() }
+    };
+    loop {
+        let invariant = best.violation.as_ref().map(|violation| violation.invariant);
+        let smaller = candidates(&best).into_iter().find_map(|(steps, clients)| {
+            if (steps, clients) == (best.options.steps, best.options.clients) {
+                return None;
+            }
+            let report = run(Options { steps, clients, ..best.options.clone() });
+            let same = report.violation.as_ref().map(|violation| violation.invariant) == invariant;
+            same.then_some(report)
+        });
+        match smaller {
+            Some(report) => best = report,
+            None => return best,
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Everything together, and one step of it.
+
+use crate::check::Settling;
+use crate::client::{Client, Conn, Profile};
+use crate::clock::SimClock;
+use crate::gate::Gates;
+use crate::gateway::Gateway;
+use crate::invariant::{Invariant, Violation};
+use crate::ledger::Ledger;
+use crate::logic::Logic;
+use crate::net::{Net, SharedNet};
+use crate::queue::MemoryQueue;
+use crate::random::Random;
+use crate::routes::SimRoutes;
+use crate::store::MemoryStore;
+use crate::trace::Trace;
+use crate::words::commands_in;
+use gpusher_control::logic::{Count, Counters, Data};
+use gpusher_gateway::LinkEnds;
+use gpusher_gateway::metrics::ShardCount;
+use gpusher_proto::data::Record;
+use gpusher_proto::gateway::{App, ToGateway, command, to_gateway};
+use std::sync::Arc;
+
+/// Gateways, and shards of each.
+pub(crate) const GATEWAYS: usize = 2;
+const SHARDS: u32 = 2;
+
+/// A bug switched on in the simulation's own parts, for the checks to find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Canary {
+    /// Routes: an unbind removes whoever holds the user's routes.
+    UnbindAnybody,
+    /// Network: a SyncDone arrives without its positions.
+    ForgetPositions,
+    /// Store: cursors move one further than asked.
+    OvershootCursors,
+}
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Decides everything.
+    pub seed: u64,
+    /// Steps with traffic and faults; the end comes after them.
+    pub steps: u64,
+    /// Clients.
+    pub clients: usize,
+    /// Whether parts fail.
+    pub faults: bool,
+    /// A bug to find.
+    pub canary: Option<Canary>,
+    /// Print events as they happen.
+    pub print: bool,
+}
+
+impl Options {
+    /// What a seed means unless told otherwise.
+    pub fn of(seed: u64) -> Self {
+        Self { seed, steps: 1_500, clients: 10, faults: true, canary: None, print: false }
+    }
+}
+
+/// The system, its clients, and the truth about them.
+pub struct World {
+    pub(crate) options: Options,
+    pub(crate) random: Random,
+    pub(crate) clock: SimClock,
+    pub(crate) trace: Trace,
+    pub(crate) step: u64,
+    pub(crate) net: SharedNet,
+    pub(crate) gates: Gates,
+    pub(crate) store: MemoryStore,
+    pub(crate) queue: MemoryQueue,
+    pub(crate) routes: SimRoutes,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) gateways: Vec<Place>,
+    pub(crate) logic: Option<Logic>,
+    /// Logic processes so far.
+    pub(crate) lives: u64,
+    pub(crate) logic_down_until_ms: u64,
+    pub(crate) clients: Vec<Client>,
+    /// Connections that their clients have left: (client, connection).
+    pub(crate) ghosts: Vec<(usize, Conn)>,
+    pub(crate) ledger: Ledger,
+    pub(crate) settling: Settling,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) calm: bool,
+    pub(crate) next_message: u64,
+    pub(crate) last_heartbeat_ms: u64,
+}
+
+/// Where a gateway's processes run, one after the other.
+pub(crate) struct Place {
+    pub(crate) process: Option<Gateway>,
+    pub(crate) down_until_ms: u64,
+    pub(crate) frozen_until_ms: u64,
+    /// Breaks between it and logic, of any kind.
+    pub(crate) breaks: u64,
+    /// Logic connects not before.
+    pub(crate) connect_at_ms: u64,
+    /// Ends of streams that logic or the network has given up, and when the gateway hears of it.
+    pub(crate) zombies: Vec<(u64, LinkEnds)>,
+}
+
+impl World {
+    /// A system that has not started.
+    pub fn new(options: Options) -> Self {
+        let mut random = Random::new(options.seed);
+        let clock = SimClock::default();
+        let gates = Gates::closed(random.fork());
+        let net = Net::shared(GATEWAYS, random.fork(), clock.clone());
+        let mut store = MemoryStore::new(clock.clone(), gates.clone());
+        let mut routes = SimRoutes::new(clock.clone(), gates.clone());
+        store.overshoots = options.canary == Some(Canary::OvershootCursors);
+        routes.unbinds_anybody = options.canary == Some(Canary::UnbindAnybody);
+        let profiles = profiles(options.clients, &mut random);
+        let place = || Place {
+            process: None,
+            down_until_ms: 0,
+            frozen_until_ms: 0,
+            breaks: 0,
+            connect_at_ms: 0,
+            zombies: Vec::new(),
+        };
+        Self {
+            trace: Trace::new(options.print),
+            step: 0,
+            net,
+            queue: MemoryQueue::new(gates.clone()),
+            gates,
+            store,
+            routes,
+            counters: Arc::default(),
+            gateways: (0..GATEWAYS).map(|_| place()).collect(),
+            logic: None,
+            lives: 0,
+            logic_down_until_ms: 0,
+            clients: profiles.into_iter().map(Client::new).collect(),
+            ghosts: Vec::new(),
+            ledger: Ledger::default(),
+            settling: Settling::default(),
+            violations: Vec::new(),
+            calm: false,
+            next_message: 1,
+            last_heartbeat_ms: 0,
+            random,
+            clock,
+            options,
+        }
+    }
+
+    /// Adds to the trace.
+    pub(crate) fn note(&mut self, event: std::fmt::Arguments<'_>) {
+        self.trace.note(self.step, self.clock.ms() - 1_000_000, event);
+    }
+
+    /// A promise was broken.
+    pub(crate) fn violate(&mut self, invariant: Invariant, text: String) {
+        self.note(format_args!("VIOLATION {invariant:?}: {text}"));
+        self.violations.push(Violation { invariant, text });
+    }
+
+    /// What happened.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    /// Traffic and faults, then the end.
+    pub(crate) fn run(&mut self) {
+        while self.step < self.options.steps && self.violations.is_empty() {
+            let by = self.next_pause();
+            self.clock.advance(by);
+            self.act();
+            if self.options.faults {
+                self.fail_something();
+            }
+            self.step();
+        }
+        if self.violations.is_empty() {
+            self.finish();
+        }
+    }
+
+    /// Mostly little time passes between two steps.
+    fn next_pause(&mut self) -> u64 {
+        match self.random.below(1_000) {
+            0..850 => self.random.below(4),
+            850..980 => self.random.between(5, 30),
+            980..998 => self.random.between(50, 400),
+            _ => self.random.between(1_000, 12_000),
+        }
+    }
+
+    /// What came of it.
+    pub(crate) fn report(self) -> crate::Report {
+        let violation = self.violations.first().cloned();
+        let tail = match violation {
+            Some(_) => self.trace.tail().map(str::to_owned).collect(),
+            None => Vec::new(),
+        };
+        crate::Report {
+            steps: self.step,
+            hash: self.trace.hash(),
+            events: self.trace.count(),
+            accepted: self.ledger.pushes.len(),
+            received: self.ledger.received.values().map(|received| received.len()).sum(),
+            violation,
+            tail,
+            options: self.options,
+        }
+    }
+
+    /// One round of everything.
+    pub(crate) fn step(&mut self) {
+        self.step += 1;
+        self.start_processes();
+        self.turn_gateways();
+        self.turn_logic();
+        self.accept_records();
+        self.turn_clients();
+        self.check_step();
+    }
+
+    fn start_processes(&mut self) {
+        let now_ms = self.clock.ms();
+        for number in 0..GATEWAYS {
+            let place = &mut self.gateways[number];
+            place.zombies.retain(|&(until_ms, _)| until_ms > now_ms);
+            if place.process.is_none() && place.down_until_ms <= now_ms {
+                let epoch = self.clock.unix() as u64;
+                let gateway = Gateway::start(number as u32, epoch, SHARDS, &self.net, &self.clock);
+                place.process = Some(gateway);
+                place.frozen_until_ms = 0;
+                self.note(format_args!("gateway {number} starts"));
+            }
+        }
+        if self.logic.is_none() && self.logic_down_until_ms <= now_ms {
+            self.lives += 1;
+            let data = Data {
+                store: Arc::new(self.store.clone()),
+                routes: Arc::new(self.routes.clone()),
+                queue: Arc::new(self.queue.clone()),
+                counters: self.counters.clone(),
+            };
+            let (life, queue) = (self.lives as u32, self.queue.clone());
+            self.logic = Some(Logic::start(life, data, queue, &self.clock, apps()));
+            self.note(format_args!("logic starts"));
+        }
+        self.connect_logic();
+    }
+
+    /// Logic keeps a stream to every gateway.
+    fn connect_logic(&mut self) {
+        let now_ms = self.clock.ms();
+        let Some(logic) = &mut self.logic else { return };
+        let forgets = self.options.canary == Some(Canary::ForgetPositions);
+        let mut connected = Vec::new();
+        for (number, place) in self.gateways.iter_mut().enumerate() {
+            let linked = logic.streams.iter().any(|stream| stream.gateway == number);
+            if let (Some(gateway), false, true) =
+                (&place.process, linked, place.connect_at_ms <= now_ms)
+            {
+                logic.connect(number, gateway.attach(), apps(), &mut self.random, forgets);
+                place.connect_at_ms = now_ms + 200;
+                connected.push(number);
+            }
+        }
+        connected.iter().for_each(|number| self.note(format_args!("logic connects to {number}")));
+    }
+
+    fn turn_gateways(&mut self) {
+        let now_ms = self.clock.ms();
+        for number in 0..GATEWAYS {
+            let place = &mut self.gateways[number];
+            let Some(gateway) = &mut place.process else { continue };
+            if place.frozen_until_ms > now_ms {
+                continue;
+            }
+            gateway.pump_link();
+            for shard in 0..gateway.shards() {
+                if self.calm || self.random.permille(850) {
+                    gateway.turn(shard);
+                }
+            }
+            gateway.pump_link();
+        }
+    }
+
+    fn turn_logic(&mut self) {
+        let now_ms = self.clock.ms();
+        let Some(logic) = &mut self.logic else { return };
+        let mut recalls = Vec::new();
+        let mut commands = Vec::new();
+        for stream in &mut logic.streams {
+            let number = stream.gateway;
+            stream.deliver(now_ms, |message| {
+                recalls.extend(recalls_in(message, number));
+                commands
+                    .extend(commands_in(message).map(|command| format!("{number} <- {command}")));
+            });
+        }
+        commands.iter().for_each(|command| self.note(format_args!("gateway {command}")));
+        let logic = self.logic.as_mut().expect("it runs");
+        let heard = logic.hear(&mut self.random);
+        heard.iter().for_each(|event| self.note(format_args!("logic <- {event}")));
+        let logic = self.logic.as_mut().expect("it runs");
+        let opened = if self.calm { 64 } else { self.random.below(4) };
+        for _ in 0..opened {
+            if self.gates.open_one(&mut self.random).is_none() {
+                break;
+            }
+            if self.calm {
+                logic.turn(GATEWAYS, &mut self.random);
+            }
+        }
+        logic.turn(GATEWAYS, &mut self.random);
+        if self.calm {
+            logic.commit_now();
+        }
+        let stray = logic.streams.iter().find_map(|stream| stream.stray_outcome);
+        if let Some(job) = stray {
+            self.violate(Invariant::OneOutcome, format!("job {job} has an outcome too many"));
+        }
+        self.settling.begin(recalls, now_ms);
+    }
+
+    /// What the queue has taken since the last step is accepted.
+    fn accept_records(&mut self) {
+        for record in self.queue.after(self.ledger.offset, usize::MAX) {
+            self.ledger.note(&record, self.clock.ms());
+        }
+    }
+
+    /// Publishes as the web role does.
+    pub(crate) fn publish(&mut self, record: Record) {
+        self.queue.put(vec![record]);
+        self.accept_records();
+    }
+
+    /// What may make a kept message come again: breaks between a gateway and logic, spills there, lost leases, and sessions sent again. A connection
+    /// remembers them from its beginning.
+    pub(crate) fn repeats(&self, gateway: usize) -> (u64, u64) {
+        let place = &self.gateways[gateway];
+        let spilled = place.process.as_ref().map_or(0, |it| it.sum(ShardCount::Spilled));
+        let leases = self.counters.get(Count::LeasesLost);
+        (place.breaks + spilled + leases, self.counters.get(Count::Redelivered))
+    }
+}
+
+fn recalls_in(message: &ToGateway, gateway: usize) -> Vec<(usize, u64)> {
+    let Some(to_gateway::Kind::Batch(batch)) = &message.kind else { return Vec::new() };
+    let recall = |command: &gpusher_proto::gateway::Command| match &command.kind {
+        Some(command::Kind::Recall(recall)) => Some((gateway, recall.message_id)),
+        _ => None,
+    };
+    batch.commands.iter().filter_map(recall).collect()
+}
+
+/// The table of apps.
+pub(crate) fn apps() -> Vec<App> {
+    let app = |id, tag: &str| App { id, tag: tag.to_owned() };
+    vec![app(7, "seven"), app(1000, "app_gpusher")]
+}
+
+/// Topics that clients join.
+pub(crate) const TOPICS: [&str; 2] = ["news", "sport"];
+/// Users of each app.
+pub(crate) const USERS: [&str; 4] = ["ada", "bob", "cyd", "dee"];
+
+/// Clients of a few users: several devices, several connections of the nameless device, both versions, two apps.
+fn profiles(count: usize, random: &mut Random) -> Vec<Profile> {
+    let profile = |index: usize| {
+        let app_id = if index % 5 == 4 { 7 } else { 1000 };
+        let tag = if app_id == 7 { "seven" } else { "app_gpusher" };
+        let user = USERS[random.index(USERS.len())].to_owned();
+        if random.permille(400) {
+            let key = if random.permille(700) { tag } else { *random.pick(&TOPICS) };
+            return Profile {
+                app_id,
+                user,
+                device: String::new(),
+                version: 0,
+                key: key.to_owned(),
+            };
+        }
+        let device = (*random.pick(&["phone", "desk", ""])).to_owned();
+        Profile { app_id, user, device, version: 1, key: String::new() }
+    };
+    (0..count).map(profile).collect()
+}
