@@ -5,6 +5,7 @@ use crate::timing::{Effort, Figure};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use gpusher_sys::Waker;
+use gpusher_sys::clock::thread_cpu_ns;
 use gpusher_sys::driver::{Driver, Event};
 use gpusher_sys::floor::{FloorRing, broadcast_by_system_calls};
 use gpusher_sys::uring::{Descriptors, Uring, UringOptions};
@@ -81,13 +82,6 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// CPU time of the calling thread.
-fn thread_cpu_ns() -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-    let first = text.split(' ').next().unwrap_or_default();
-    first.parse().context("schedstat has no run time")
-}
-
 /// A thread that connects, reads and forgets.
 struct Receivers {
     thread: JoinHandle<Result<()>>,
@@ -112,9 +106,9 @@ impl Receivers {
         broadcast: impl FnOnce() -> std::io::Result<usize>,
     ) -> Result<f64> {
         let goal = self.received.load(Ordering::Relaxed) + bytes.len() as u64 * u64::from(sockets);
-        let before_ns = thread_cpu_ns()?;
+        let before_ns = thread_cpu_ns();
         let refused = broadcast()?;
-        let spent_ns = thread_cpu_ns()? - before_ns;
+        let spent_ns = thread_cpu_ns() - before_ns;
         ensure!(refused == 0, "{refused} sockets were full");
         let deadline = Instant::now() + PATIENCE;
         while self.received.load(Ordering::Relaxed) < goal {
