@@ -32,7 +32,8 @@ fn cpu_ns(pid: u32) -> Result<u64> {
         .with_context(|| format!("process {pid} is not there"))?;
     let mut total_ns = 0;
     for task in tasks {
-        let text = fs::read_to_string(task?.path().join("schedstat"))?;
+        // A thread may end between being listed and being read.
+        let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { continue };
         let first = text.split(' ').next().unwrap_or_default();
         total_ns += first.parse::<u64>().context("schedstat has no run time")?;
     }
