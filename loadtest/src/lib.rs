@@ -2,13 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod crowd;
 pub mod driver;
 pub mod measure;
 pub mod message;
+pub mod offer;
 pub mod plan;
 pub mod process;
-pub mod pusher;
+pub mod protocol;
 pub mod report;
 pub mod run;
 pub mod server;

@@ -7,9 +7,11 @@
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use gpusher_loadtest::account::{Account, Token};
 use gpusher_loadtest::driver;
-use gpusher_loadtest::plan::{Plan, Version};
-use gpusher_loadtest::pusher::{Audience, Phase};
+use gpusher_loadtest::offer::{Audience, Phase};
+use gpusher_loadtest::plan::Plan;
+use gpusher_loadtest::protocol;
 use gpusher_loadtest::report::Report;
 use gpusher_loadtest::run::{NamedPhase, RunConfig, run};
 use gpusher_loadtest::server::Server;
@@ -32,8 +34,8 @@ struct Arguments {
     #[arg(long, default_value = "127.0.0.1:8881")]
     clients: SocketAddrV4,
     /// Where a running system takes pushes.
-    #[arg(long, default_value = "http://127.0.0.1:7030")]
-    web: String,
+    #[arg(long, default_value = "127.0.0.1:7030")]
+    pushes: SocketAddrV4,
     /// Process id of a running system, for its CPU and memory.
     #[arg(long)]
     pid: Option<u32>,
@@ -46,9 +48,9 @@ struct Arguments {
     /// Threads that hold them.
     #[arg(long, default_value_t = 1)]
     threads: u32,
-    /// Protocol version of the clients.
+    /// What the clients speak.
     #[arg(long, value_enum, default_value = "1")]
-    protocol: Version,
+    protocol: protocol::Name,
     /// Logins a second.
     #[arg(long, default_value_t = 5_000.0)]
     logins_per_s: f64,
@@ -68,6 +70,9 @@ struct Arguments {
     unicasts: u32,
     #[arg(long, default_value_t = 500.0)]
     unicasts_per_s: f64,
+    /// Connections that pushes are spread over.
+    #[arg(long, default_value_t = 64)]
+    lines: u32,
     /// Bytes of content.
     #[arg(long, default_value_t = 64)]
     size: usize,
@@ -91,10 +96,14 @@ impl Arguments {
         RunConfig {
             plan: Plan {
                 server: clients,
-                version: self.protocol,
-                app_id: 1000,
-                tag: "app_gpusher".to_owned(),
-                user_prefix: self.user_prefix.clone(),
+                protocol: self.protocol,
+                account: Account {
+                    app_id: 1000,
+                    tag: "app_gpusher".to_owned(),
+                    user_prefix: self.user_prefix.clone(),
+                    token: Token::Any,
+                    topics: 0,
+                },
                 first: 0,
                 count: self.connections,
                 logins_per_s: self.logins_per_s,
@@ -115,6 +124,8 @@ impl Arguments {
             count,
             size: self.size,
             kept: self.kept,
+            batch: 1,
+            lines: self.lines,
         };
         let broadcasts = phase(1, Audience::App, self.broadcasts_per_s, self.broadcasts);
         let users = Audience::Users(self.connections);
@@ -161,7 +172,7 @@ fn measure(arguments: &Arguments) -> Result<Report> {
     gpusher_sys::limits::raise_descriptor_limit().context("cannot raise the descriptor limit")?;
     let server = match &arguments.start {
         Some(binary) => Server::start(binary, &arguments.server_arguments)?,
-        None => Server::running(arguments.clients, arguments.web.clone(), arguments.pid),
+        None => Server::running(arguments.clients, arguments.pushes, arguments.pid),
     };
     let config = arguments.run_config(server.clients);
     let runtime =

@@ -3,6 +3,7 @@
 //! `gp <series> <number> <intended send time, ns>` in decimal, padded with dots to the size asked for. Numbers of a series
 //! start at 1 and rise by 1 for each receiver, so that a receiver sees losses, duplicates and disorder by itself.
 
+use std::fmt::Write;
 use std::time::Instant;
 
 /// Fields of a push made by this generator.
@@ -17,13 +18,13 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The content to push, at least `size` bytes long.
-    pub fn content(&self, size: usize) -> String {
-        let mut text = format!("gp {} {} {} ", self.series, self.number, self.intended_ns);
-        while text.len() < size {
-            text.push('.');
-        }
-        text
+    /// Appends the content to push, at least `size` bytes long.
+    pub fn write(&self, size: usize, out: &mut String) {
+        let begin = out.len();
+        write!(out, "gp {} {} {} ", self.series, self.number, self.intended_ns)
+            .expect("a string takes all");
+        let missing = size.saturating_sub(out.len() - begin);
+        out.extend(std::iter::repeat_n('.', missing));
     }
 
     /// Reads the fields back; `None` for pushes of somebody else.
@@ -70,7 +71,8 @@ mod tests {
     fn stamp_comes_back_at_any_size() {
         let stamp = Stamp { series: 3, number: 41, intended_ns: 123_456_789_012 };
         for size in [0, 64, 1024] {
-            let content = stamp.content(size);
+            let mut content = String::new();
+            stamp.write(size, &mut content);
             assert!(content.len() >= size);
             assert_eq!(Stamp::parse(content.as_bytes()), Some(stamp));
         }

@@ -1,7 +1,7 @@
 //! The table at the end of a run, and the same as JSON.
 
 use crate::measure::Series;
-use crate::pusher::Offered;
+use crate::offer::Offered;
 use gpusher_bench::floor::Floor;
 use serde::Serialize;
 

@@ -3,9 +3,10 @@
 use crate::crowd::Progress;
 use crate::measure::Series;
 use crate::message::Clock;
+use crate::offer::{Audience, Offered, Phase, offer};
 use crate::plan::Plan;
 use crate::process::Usage;
-use crate::pusher::{self, Audience, Offered, Phase, Target};
+use crate::protocol::{Protocol, PusherOptions, Visitor};
 use crate::report::{PhaseReport, Report};
 use crate::server::Server;
 use crate::swarm::Swarm;
@@ -55,6 +56,26 @@ struct Crew {
     stop: Arc<AtomicBool>,
 }
 
+/// A thread of connections, for whatever protocol.
+struct StartThread<F> {
+    plan: Plan,
+    clock: Clock,
+    driver: F,
+    progress: Arc<Progress>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<D: Driver, F: Fn(u32) -> Result<D> + Send + 'static> Visitor for StartThread<F> {
+    type Output = JoinHandle<std::io::Result<FxHashMap<u32, Series>>>;
+
+    fn visit<P: Protocol>(self, protocol: P) -> Self::Output {
+        thread::spawn(move || {
+            let driver = (self.driver)(self.plan.count).map_err(std::io::Error::other)?;
+            Swarm::new(driver, protocol, self.plan, self.clock, self.progress).run(&self.stop)
+        })
+    }
+}
+
 /// Runs it.
 ///
 /// # Errors
@@ -65,7 +86,7 @@ pub async fn run<D: Driver + 'static>(
     driver: impl Fn(u32) -> Result<D> + Clone + Send + 'static,
 ) -> Result<Report> {
     let clock = Clock::start();
-    let crew = Crew::start(config, clock, driver)?;
+    let crew = Crew::start(config, clock, driver.clone())?;
     // The first tenth warms the server up: buffers that it has once, however many connections there are.
     let tenth = crew.wait_logged_in(config.plan.count / 10).await;
     let tenth_logged_in = crew.progress.logged_in.load(Ordering::Relaxed);
@@ -80,7 +101,7 @@ pub async fn run<D: Driver + 'static>(
     let mut offered = Vec::new();
     for named in &config.phases {
         eprintln!("{} ...", named.name);
-        offered.push(run_phase(server, config, named, &crew, clock).await?);
+        offered.push(run_phase(server, config, named, &crew, clock, driver.clone()).await?);
     }
     let connections_lost = crew.progress.lost.load(Ordering::Relaxed);
     let series = crew.finish()?;
@@ -134,11 +155,10 @@ impl Crew {
         let threads = deal(&config.plan, config.threads)
             .into_iter()
             .map(|plan| {
-                let (progress, stop, driver) = (progress.clone(), stop.clone(), driver.clone());
-                thread::spawn(move || {
-                    let driver = driver(plan.count).map_err(std::io::Error::other)?;
-                    Swarm::new(driver, plan, clock, progress).run(&stop)
-                })
+                let (progress, stop) = (progress.clone(), stop.clone());
+                let driver = driver.clone();
+                let start = StartThread { plan: plan.clone(), clock, driver, progress, stop };
+                plan.protocol.visit(&plan.account, start)
             })
             .collect();
         Ok(Self { threads, progress, stop })
@@ -222,27 +242,35 @@ impl PhaseDone {
 
 fn receipts(phase: &Phase, connections: u32) -> u64 {
     match phase.audience {
-        Audience::App => u64::from(phase.count) * u64::from(connections),
+        Audience::App | Audience::Everyone => u64::from(phase.count) * u64::from(connections),
         Audience::Users(_) => u64::from(phase.count),
+        Audience::Topics(topics) => {
+            u64::from(phase.count) * u64::from(connections) / u64::from(topics)
+        }
     }
 }
 
-async fn run_phase(
+async fn run_phase<D: Driver + 'static>(
     server: &Server,
     config: &RunConfig,
     named: &NamedPhase,
     crew: &Crew,
     clock: Clock,
+    driver: impl FnOnce(u32) -> Result<D> + Send + 'static,
 ) -> Result<PhaseDone> {
-    let target = Target {
-        web: server.web.clone(),
-        api_key: config.api_key.clone(),
-        tag: config.plan.tag.clone(),
-        user_prefix: config.plan.user_prefix.clone(),
-    };
     let before = server.usage()?;
     let received = crew.progress.messages.load(Ordering::Relaxed);
-    let offered = pusher::push(&target, &named.phase, clock).await?;
+    let options = PusherOptions {
+        host: server.pushes.to_string(),
+        api_key: config.api_key.clone(),
+        batch: named.phase.batch,
+    };
+    let mut pusher = config.plan.protocol.pusher(&config.plan.account, &options);
+    let (phase, pushes) = (named.phase.clone(), server.pushes);
+    let offered = tokio::task::spawn_blocking(move || {
+        offer(driver(phase.lines)?, pushes, &mut *pusher, &phase, clock)
+    });
+    let offered = offered.await.context("the thread that pushes panicked")??;
     crew.wait_received(received + receipts(&named.phase, config.plan.count)).await;
     let after = server.usage()?;
     let cpu_ns = before.zip(after).map(|(before, after)| after.cpu_ns - before.cpu_ns);

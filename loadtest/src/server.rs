@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 pub struct Server {
     /// Where clients connect.
     pub clients: SocketAddrV4,
-    /// `http://host:port` of the web role.
-    pub web: String,
+    /// Where pushes are taken.
+    pub pushes: SocketAddrV4,
     pid: Option<u32>,
     owned: Option<Owned>,
 }
@@ -29,8 +29,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Server {
     /// A system that somebody else started.
-    pub fn running(clients: SocketAddrV4, web: String, pid: Option<u32>) -> Self {
-        Self { clients, web, pid, owned: None }
+    pub fn running(clients: SocketAddrV4, pushes: SocketAddrV4, pid: Option<u32>) -> Self {
+        Self { clients, pushes, pid, owned: None }
     }
 
     /// Starts the `gpusher-control` at `binary` in development mode; it ends when this is dropped.
@@ -54,18 +54,17 @@ impl Server {
             .with_context(|| format!("cannot start {}", binary.display()))?;
         let pid = Some(child.id());
         let clients = SocketAddrV4::new(Ipv4Addr::LOCALHOST, ports[0]);
-        let web = format!("http://{}", address(2));
+        let pushes = SocketAddrV4::new(Ipv4Addr::LOCALHOST, ports[2]);
         let owned = Some(Owned { child, _data: data });
-        let mut server = Self { clients, web, pid, owned };
+        let mut server = Self { clients, pushes, pid, owned };
         server.wait_listening()?;
         Ok(server)
     }
 
     fn wait_listening(&mut self) -> Result<()> {
         let deadline = Instant::now() + READY_TIMEOUT;
-        let web: SocketAddrV4 = self.web.trim_start_matches("http://").parse()?;
         loop {
-            let open = [self.clients, web]
+            let open = [self.clients, self.pushes]
                 .iter()
                 .all(|address| std::net::TcpStream::connect(address).is_ok());
             if open {

@@ -4,6 +4,7 @@ use crate::crowd::{Crowd, Due, Progress};
 use crate::measure::Series;
 use crate::message::Clock;
 use crate::plan::Plan;
+use crate::protocol::Protocol;
 use bytes::Bytes;
 use gpusher_sys::driver::Driver;
 use rustc_hash::FxHashMap;
@@ -20,9 +21,9 @@ const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(500);
 const CONNECTS_PER_TURN_MAX: u32 = 64;
 
 /// A thread's connections and their driver.
-pub struct Swarm<D> {
+pub struct Swarm<D, P> {
     driver: D,
-    crowd: Crowd,
+    crowd: Crowd<P>,
     plan: Plan,
     started: Instant,
     connected: u32,
@@ -35,13 +36,13 @@ pub struct Swarm<D> {
     turn: u32,
 }
 
-impl<D: Driver> Swarm<D> {
+impl<D: Driver, P: Protocol> Swarm<D, P> {
     /// Nothing is connected yet.
-    pub fn new(driver: D, plan: Plan, clock: Clock, progress: Arc<Progress>) -> Self {
+    pub fn new(driver: D, protocol: P, plan: Plan, clock: Clock, progress: Arc<Progress>) -> Self {
         let started = Instant::now();
         Self {
             driver,
-            crowd: Crowd::new(plan.clone(), clock, progress),
+            crowd: Crowd::new(protocol, plan.first, plan.count, clock, progress),
             started,
             connected: 0,
             beat: (0, started),
@@ -68,7 +69,7 @@ impl<D: Driver> Swarm<D> {
             self.driver.turn(TURN_MAX, &mut |event| crowd.on_event(event));
             self.act();
         }
-        Ok(self.crowd.series)
+        Ok(self.crowd.into_series())
     }
 
     fn connect_due(&mut self) -> std::io::Result<()> {
@@ -88,9 +89,10 @@ impl<D: Driver> Swarm<D> {
         let share = round_began.elapsed().as_secs_f64() / self.plan.heartbeat.as_secs_f64();
         let until = ((share * f64::from(self.plan.count)) as u32).min(self.plan.count);
         if until > next {
-            let frame = self.crowd.heartbeat();
-            for slot in (next..until).filter(|slot| self.crowd.is_ready(*slot)) {
-                self.waiting.push_back((slot, frame.clone()));
+            if let Some(frame) = self.crowd.heartbeat() {
+                for slot in (next..until).filter(|slot| self.crowd.is_ready(*slot)) {
+                    self.waiting.push_back((slot, frame.clone()));
+                }
             }
             self.beat.0 = until;
         }
@@ -125,9 +127,10 @@ impl<D: Driver> Swarm<D> {
     }
 
     fn act(&mut self) {
-        for due in std::mem::take(&mut self.crowd.due) {
+        for due in self.crowd.take_due() {
             match due {
                 Due::Login(slot) => self.waiting.push_back((slot, self.crowd.login(slot))),
+                Due::Reply(slot, reply) => self.waiting.push_back((slot, reply)),
                 Due::Rest(slot, rest) => self.waiting.push_front((slot, rest)),
                 Due::Close(slot) => self.driver.close(slot),
             }

@@ -3,9 +3,11 @@
 
 use gpusher_control::boot::Process;
 use gpusher_control::config::Config;
+use gpusher_loadtest::account::{Account, Token};
 use gpusher_loadtest::driver;
-use gpusher_loadtest::plan::{Plan, Version};
-use gpusher_loadtest::pusher::{Audience, Phase};
+use gpusher_loadtest::offer::{Audience, Phase};
+use gpusher_loadtest::plan::Plan;
+use gpusher_loadtest::protocol;
 use gpusher_loadtest::run::{NamedPhase, RunConfig, run};
 use gpusher_loadtest::server::Server;
 use std::net::SocketAddr;
@@ -27,23 +29,28 @@ async fn start(data: &Path) -> (Process, Server) {
     let process = Process::start(config).await.unwrap();
     let addresses = process.summary().addresses.clone();
     let Some(SocketAddr::V4(clients)) = addresses.clients else { panic!("no gateway") };
-    let web = format!("http://{}", addresses.web.unwrap());
-    (process, Server::running(clients, web, Some(std::process::id())))
+    let Some(SocketAddr::V4(pushes)) = addresses.web else { panic!("no web") };
+    (process, Server::running(clients, pushes, Some(std::process::id())))
 }
 
 fn phase(name: &str, series: u32, audience: Audience, count: u32, kept: bool) -> NamedPhase {
-    let phase = Phase { series, audience, rate_per_s: 200.0, count, size: 64, kept };
+    let phase =
+        Phase { series, audience, rate_per_s: 200.0, count, size: 64, kept, batch: 1, lines: 4 };
     NamedPhase { name: name.to_owned(), phase }
 }
 
-fn config(server: &Server, version: Version) -> RunConfig {
+fn config(server: &Server, protocol: protocol::Name) -> RunConfig {
     RunConfig {
         plan: Plan {
             server: server.clients,
-            version,
-            app_id: 1000,
-            tag: "app_gpusher".to_owned(),
-            user_prefix: "toy".to_owned(),
+            protocol,
+            account: Account {
+                app_id: 1000,
+                tag: "app_gpusher".to_owned(),
+                user_prefix: "toy".to_owned(),
+                token: Token::Any,
+                topics: 0,
+            },
             first: 0,
             count: CONNECTIONS,
             logins_per_s: 1_000.0,
@@ -61,10 +68,10 @@ fn config(server: &Server, version: Version) -> RunConfig {
     }
 }
 
-async fn everything_arrives(version: Version) {
+async fn everything_arrives(protocol: protocol::Name) {
     let data = tempfile::tempdir().unwrap();
     let (process, server) = start(data.path()).await;
-    let report = run(&server, &config(&server, version), driver::open).await.unwrap();
+    let report = run(&server, &config(&server, protocol), driver::open).await.unwrap();
     assert_eq!(report.logged_in, u64::from(CONNECTIONS));
     for phase in &report.phases {
         assert!(phase.clean(), "{phase:?}");
@@ -76,10 +83,10 @@ async fn everything_arrives(version: Version) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn once_and_in_order_over_version_0() {
-    everything_arrives(Version::V0).await;
+    everything_arrives(protocol::Name::V0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn once_and_in_order_over_version_1() {
-    everything_arrives(Version::V1).await;
+    everything_arrives(protocol::Name::V1).await;
 }
