@@ -6,6 +6,7 @@ mod admin;
 pub mod boot;
 pub mod budget;
 pub mod config;
+pub mod doctor;
 pub mod gateway;
 mod host;
 pub mod link;

@@ -12,6 +12,7 @@
 use clap::Parser;
 use gpusher_gateway::boot::BootError;
 use gpusher_gateway::config::{Auth, DEFAULTS, Io, RuntimeConfig};
+use gpusher_gateway::doctor::{Finding, Verdict, examine};
 use gpusher_gateway::gateway::Gateway;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -50,6 +51,9 @@ struct Arguments {
     /// Read and check the configuration, and end.
     #[arg(long)]
     check_config: bool,
+    /// Say what this host would have to change for the connections that the configuration asks for, and end.
+    #[arg(long)]
+    doctor: bool,
 }
 
 fn main() -> ExitCode {
@@ -69,10 +73,33 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(text) => return refuse(USAGE, &text),
     };
+    let valid = config.validate().map_err(|refused| refused.to_string());
+    if arguments.doctor {
+        return doctor(&config, valid);
+    }
+    if let Err(text) = valid {
+        return refuse(USAGE, &text);
+    }
     if arguments.check_config {
         return ExitCode::SUCCESS;
     }
     run(config)
+}
+
+fn doctor(config: &RuntimeConfig, valid: Result<(), String>) -> ExitCode {
+    let (verdict, text) = match valid {
+        Ok(()) => (Verdict::Good, "understood, no rule broken".to_owned()),
+        Err(text) => (Verdict::Fails, text),
+    };
+    let mut findings = vec![Finding { name: "configuration", verdict, text }];
+    findings.extend(examine(config));
+    for Finding { name, verdict, text } in &findings {
+        let _ = writeln!(std::io::stdout(), "  {verdict:<5} {name:<30} {text}");
+    }
+    match findings.iter().any(|finding| finding.verdict == Verdict::Fails) {
+        true => UNAVAILABLE.into(),
+        false => ExitCode::SUCCESS,
+    }
 }
 
 fn filter() -> tracing_subscriber::EnvFilter {
@@ -85,7 +112,6 @@ fn read(arguments: &Arguments) -> Result<RuntimeConfig, String> {
         .map_err(|error| error.to_string())?;
     config.io = arguments.io.unwrap_or(config.io);
     config.listen = arguments.listen.unwrap_or(config.listen);
-    config.validate().map_err(|refused| refused.to_string())?;
     Ok(config)
 }
 

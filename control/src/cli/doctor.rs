@@ -7,10 +7,7 @@ use gpusher_control::boot::DataDir;
 use gpusher_control::config::{Config, Role};
 use gpusher_control::error::{Code, Error, Result};
 use gpusher_control::message::Backends;
-use gpusher_gateway::config::Io;
-use gpusher_sys::choose::{IoChoice, IoDriver, choose};
-use gpusher_sys::limits;
-use gpusher_sys::uring::Descriptors;
+use gpusher_gateway::doctor::{Finding, Verdict, examine};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
@@ -19,9 +16,6 @@ use std::time::Duration;
 
 /// A dependency that does not answer in this time fails.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Connections that a machine set up for them allows; fewer are worth a word.
-const DESCRIPTORS_WANTED: u64 = 1_000_000;
-const BACKLOG_WANTED: u64 = 4_096;
 
 /// What was found, line by line.
 #[derive(Default)]
@@ -30,17 +24,21 @@ struct Report {
 }
 
 impl Report {
+    fn add(&mut self, name: &str, verdict: Verdict, text: impl AsRef<str>) {
+        self.failed += usize::from(verdict == Verdict::Fails);
+        println!("  {verdict:<5} {name:<30} {}", text.as_ref());
+    }
+
     fn ok(&mut self, name: &str, text: impl AsRef<str>) {
-        println!("  ok    {name:<22} {}", text.as_ref());
+        self.add(name, Verdict::Good, text);
     }
 
     fn note(&mut self, name: &str, text: impl AsRef<str>) {
-        println!("  note  {name:<22} {}", text.as_ref());
+        self.add(name, Verdict::Note, text);
     }
 
     fn fail(&mut self, name: &str, text: impl AsRef<str>) {
-        self.failed += 1;
-        println!("  FAIL  {name:<22} {}", text.as_ref());
+        self.add(name, Verdict::Fails, text);
     }
 
     fn result<T>(
@@ -89,37 +87,8 @@ fn check_host(config: &Config, report: &mut Report) {
     if !config.has(Role::Gateway) {
         return;
     }
-    check_io(config.gateway.io, report);
-    match limits::descriptor_limit().map(|limit| limit.hard) {
-        Ok(limit) if limit >= DESCRIPTORS_WANTED => report.ok("descriptor limit", limit.to_string()),
-        Ok(limit) => report.note(
-            "descriptor limit",
-            format!("{limit}; a million connections need LimitNOFILE=1100000 or gateway.descriptors = \"direct\""),
-        ),
-        Err(error) => report.fail("descriptor limit", error.to_string()),
-    }
-    match limits::backlog_max() {
-        Ok(backlog) if backlog >= BACKLOG_WANTED => {
-            report.ok("listen backlog", backlog.to_string())
-        }
-        Ok(backlog) => report.note(
-            "listen backlog",
-            format!("{backlog}; for login storms: sysctl net.core.somaxconn={BACKLOG_WANTED}"),
-        ),
-        Err(error) => report.fail("listen backlog", error.to_string()),
-    }
-}
-
-fn check_io(io: Io, report: &mut Report) {
-    let choice = match io {
-        Io::Uring => IoChoice::Uring,
-        Io::Epoll => IoChoice::Epoll,
-        Io::Auto => IoChoice::Auto,
-    };
-    match choose(choice, Descriptors::Plain) {
-        Ok(IoDriver::Epoll { instead_of: Some(why) }) => report.note("io", format!("epoll: {why}")),
-        Ok(driver) => report.ok("io", driver.name()),
-        Err(error) => report.fail("io", error.to_string()),
+    for Finding { name, verdict, text } in examine(&config.gateway) {
+        report.add(name, verdict, text);
     }
 }
 

@@ -79,6 +79,22 @@ pub fn backlog_max() -> io::Result<u64> {
     numbers("/proc/sys/net/core/somaxconn").map(|[value]| value)
 }
 
+/// `net.ipv4.tcp_max_syn_backlog`: handshakes of one listener under way.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn syn_backlog_max() -> io::Result<u64> {
+    numbers("/proc/sys/net/ipv4/tcp_max_syn_backlog").map(|[value]| value)
+}
+
+/// `net.netfilter.nf_conntrack_max`: connections that are tracked; beyond it, new ones are dropped.
+///
+/// # Errors
+/// When it is not there: nothing is tracked.
+pub fn conntrack_max() -> io::Result<u64> {
+    numbers("/proc/sys/net/netfilter/nf_conntrack_max").map(|[value]| value)
+}
+
 /// `net.ipv4.tcp_mem`, in pages: below the first, all is well; at the last, TCP drops. Each socket
 /// with anything queued holds at least one page.
 ///
