@@ -12,7 +12,7 @@ pub struct Allowance {
     pub shards: u64,
     /// RLIMIT_NOFILE.
     pub descriptors: u64,
-    /// Entries of each shard's own descriptor table, if it has one.
+    /// Entries of each shard's own descriptor tables, if it has any.
     pub table: Option<u64>,
     /// `connections_max`, if set.
     pub configured: Option<u64>,
@@ -50,7 +50,9 @@ impl Bound {
         match self {
             Self::Configured => "raise connections_max",
             Self::Descriptors => "raise LimitNOFILE, or set descriptors = \"direct\"",
-            Self::DirectTable => "raise LimitNOFILE, or shards",
+            Self::DirectTable => {
+                "raise LimitNOFILE, or set connections_max: a shard then has as many tables as it takes"
+            }
             Self::Slots => "raise shards, or run another gateway",
             Self::Memory => "give the host or container more memory, or lower the fixed terms",
         }

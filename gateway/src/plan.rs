@@ -14,8 +14,8 @@ use gpusher_sys::uring::{self, UringOptions};
 use gpusher_sys::{affinity, clock, limits};
 use std::sync::Arc;
 
-/// A ring's own table has at most this many entries.
-const TABLE_ENTRIES_MAX: u64 = 1 << 20;
+/// Rings of one shard at most: with the smallest usual descriptor limit of 1,024, a quarter of a million connections.
+const RINGS_PER_SHARD_MAX: u32 = 256;
 
 /// A message and its three encodings.
 const COPIES_OF_CONTENT: usize = 4;
@@ -47,13 +47,14 @@ impl Plan {
         let cores = affinity::allowed_cores().map_err(BootError::Cores)?;
         let shards = config.shards.unwrap_or(cores.len()).min(ConnId::SHARDS_MAX as usize);
         let table = direct_table(config, descriptors);
-        let ring = UringOptions { descriptors: place(table), ..UringOptions::default() };
+        let rings = table.map_or(1, |entries| rings_per_shard(config, shards, entries));
+        let ring = UringOptions { descriptors: place(table), rings, ..UringOptions::default() };
         let driver = choose(choice(config.io), ring.descriptors)?;
         let in_table = matches!(driver, IoDriver::Uring(_)).then_some(table).flatten();
         let allowance = Allowance {
             shards: shards as u64,
             descriptors,
-            table: in_table.map(u64::from),
+            table: in_table.map(|entries| u64::from(entries) * u64::from(rings)),
             configured: config.connections_max.map(|connections| connections as u64),
             slots_per_shard: u64::from(ConnId::SLOTS_MAX),
             memory_bytes: memory_available(),
@@ -88,8 +89,15 @@ fn choice(io: Io) -> IoChoice {
 
 /// Entries of each ring's own table, if there is to be one.
 fn direct_table(config: &RuntimeConfig, descriptors: u64) -> Option<u32> {
-    let entries = u32::try_from(descriptors.min(TABLE_ENTRIES_MAX)).unwrap_or(u32::MAX);
+    let entries = u32::try_from(descriptors).unwrap_or(u32::MAX).min(uring::TABLE_ENTRIES_MAX);
     (config.descriptors == Descriptors::Direct).then_some(entries)
+}
+
+/// As many as `connections_max` takes; without it, one.
+fn rings_per_shard(config: &RuntimeConfig, shards: usize, entries: u32) -> u32 {
+    let connections = config.connections_max.unwrap_or(0).div_ceil(shards);
+    let rings = connections.div_ceil(entries as usize);
+    u32::try_from(rings).unwrap_or(u32::MAX).clamp(1, RINGS_PER_SHARD_MAX)
 }
 
 fn place(table: Option<u32>) -> uring::Descriptors {
@@ -102,15 +110,16 @@ fn fixed_terms(config: &RuntimeConfig, shards: usize, ring: &UringOptions) -> Ve
     let term = |name, bytes: usize| Term { name, bytes: bytes as u64 };
     let mail = limits.mail_per_shard * size_of::<ToShard>()
         + ShardConfig::default().slice.reports_max * size_of::<FromShard>();
-    let ring = u64::from(ring.sq_entries) * SQ_ENTRY_BYTES
-        + u64::from(ring.cq_entries) * CQ_ENTRY_BYTES
-        + u64::from(ring.scratch_buffers) * SCRATCH_BYTES;
+    let rings = u64::from(ring.rings);
+    let scratch = shards as u64 * u64::from(ring.scratch_buffers) * SCRATCH_BYTES;
+    let ring =
+        u64::from(ring.sq_entries) * SQ_ENTRY_BYTES + u64::from(ring.cq_entries) * CQ_ENTRY_BYTES;
     vec![
         term("outboxes", shards * limits.outbox_bytes_per_shard),
         term("frames received in part", shards * limits.partial_bytes_per_shard),
         term("messages under way", config.link.jobs_bytes_max * COPIES_OF_CONTENT),
         term("mail and reports", shards * mail),
-        Term { name: "rings", bytes: shards as u64 * ring },
+        Term { name: "rings", bytes: shards as u64 * rings * ring + scratch },
     ]
 }
 
@@ -188,6 +197,19 @@ mod tests {
     fn epoll_has_no_direct_descriptors() {
         let plan = plan(|config| config.descriptors = Descriptors::Direct).unwrap();
         assert_ne!(plan.budget.bound, Bound::DirectTable);
+    }
+
+    #[test]
+    fn a_shard_has_as_many_rings_as_its_connections_take() {
+        let rings = |connections_max, entries| {
+            let config = RuntimeConfig { connections_max, ..RuntimeConfig::embedded() };
+            rings_per_shard(&config, 2, entries)
+        };
+        assert_eq!(rings(None, 20_000), 1);
+        assert_eq!(rings(Some(40_000), 20_000), 1);
+        assert_eq!(rings(Some(40_001), 20_000), 2);
+        assert_eq!(rings(Some(2_000_000), 20_000), 50);
+        assert_eq!(rings(Some(usize::MAX), 20_000), RINGS_PER_SHARD_MAX);
     }
 
     #[test]

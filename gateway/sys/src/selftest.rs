@@ -73,8 +73,10 @@ enum Seen {
 
 impl SelfTest {
     fn new(descriptors: Descriptors, flags: RingFlags) -> Result<Self, UringError> {
+        let (sq_entries, cq_entries, scratch_buffers) = (32, 64, 4);
+        let rings = 1;
         let options =
-            UringOptions { descriptors, flags, sq_entries: 32, cq_entries: 64, scratch_buffers: 4 };
+            UringOptions { descriptors, rings, flags, sq_entries, cq_entries, scratch_buffers };
         let listen = ListenOptions {
             send_buffer_bytes: SOCKET_BUFFER_BYTES,
             receive_buffer_bytes: SOCKET_BUFFER_BYTES,

@@ -5,8 +5,8 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-/// An eventfd. Drivers watch it edge-triggered and never read it: each write is an edge of its own,
-/// and a 64-bit counter does not fill up.
+/// An eventfd. Drivers watch it edge-triggered and need not read it: each write is an edge of its
+/// own, and a 64-bit counter does not fill up.
 #[derive(Debug, Clone)]
 pub struct Waker {
     eventfd: Arc<OwnedFd>,
@@ -33,6 +33,14 @@ impl Waker {
             unsafe { libc::write(self.eventfd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
         // Fails only when the counter is full, which takes 2^64 wake-ups.
         assert!(written == 8, "an eventfd refused a wake-up");
+    }
+
+    /// Takes back what was written, for a driver that begins to watch it again.
+    pub(crate) fn drain(&self) {
+        let mut count = [0; 8];
+        // SAFETY: `count` is eight live bytes, which is what an eventfd gives. It does not block,
+        // and fails only when nothing was written.
+        unsafe { libc::read(self.eventfd.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
     }
 
     /// For drivers, which keep a clone of the waker for as long as they watch this.

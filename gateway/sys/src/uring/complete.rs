@@ -1,6 +1,7 @@
 //! Answers: one small function per operation.
 
 use super::Uring;
+use super::place::handle;
 use super::ring::Completion;
 use super::tag::Operation;
 use crate::driver::Event;
@@ -9,21 +10,27 @@ use crate::slots::Facts;
 impl Uring {
     /// Handles what has been collected so far; what comes of it is for the next round.
     pub(super) fn complete_collected(&mut self, sink: &mut dyn FnMut(Event<'_>)) {
-        for _ in 0..self.ring.collected() {
-            let completion = self.ring.take().expect("as many as were counted");
+        for _ in 0..self.rings.collected() {
+            let completion = self.rings.take().expect("as many as were counted");
             self.complete(completion, sink);
         }
     }
 
     fn complete(&mut self, completion: Completion, sink: &mut dyn FnMut(Event<'_>)) {
-        let Completion { tag, result, more } = completion;
+        let Completion { ring, tag, result, more } = completion;
         match tag.operation {
-            Operation::Accept => self.on_accept(result, more, sink),
+            Operation::Accept => self.on_accept(ring, result, more, sink),
             Operation::Wake => {
                 if !more {
                     self.watch_waker();
                 }
                 sink(Event::Woken);
+            }
+            // What the other rings have to say is collected in every round.
+            Operation::Bell => {
+                if !more {
+                    self.watch_bell();
+                }
             }
             Operation::Watch => self.on_watch(completion, sink),
             Operation::Receive => self.on_receive(completion, sink),
@@ -66,26 +73,39 @@ impl Uring {
         }
     }
 
-    fn on_accept(&mut self, result: i32, more: bool, sink: &mut dyn FnMut(Event<'_>)) {
-        self.accept.armed = more;
+    fn on_accept(&mut self, ring: u32, result: i32, more: bool, sink: &mut dyn FnMut(Event<'_>)) {
+        self.accept.armed -= u32::from(!more);
         match -result {
             ..=0 => {
-                let socket = self.accepted.put(result as u32);
+                let socket = self.accepted.put(handle(ring, result as u32));
                 sink(Event::Accepted(socket));
             }
+            errno => {
+                self.places.give_back(ring);
+                self.on_accept_failed(errno, sink);
+            }
+        }
+        self.arm_accepts();
+        if self.accept.wanted && self.accept.armed == 0 && self.listener.is_some() {
+            // No place left: who connects waits until the shard has closed others.
+            self.on_accept_failed(libc::ENFILE, sink);
+        }
+    }
+
+    fn on_accept_failed(&mut self, errno: i32, sink: &mut dyn FnMut(Event<'_>)) {
+        match errno {
             libc::EINTR | libc::EAGAIN | libc::ECONNABORTED | libc::EPROTO => {
                 self.counters.accepts_aborted += 1;
             }
-            // The listener was shut down by us.
-            _ if !self.accept.wanted => return,
+            // The listener was shut down by us, or this has been said.
+            _ if !self.accept.wanted => {}
             errno => {
                 // Armed again when the shard says so, which it does after a pause.
-                self.accept.wanted = more;
+                self.accept.wanted = false;
                 self.counters.accepts_failed += 1;
                 sink(Event::AcceptFailed { errno });
             }
         }
-        self.arm_accept();
     }
 
     fn on_watch(&mut self, completion: Completion, sink: &mut dyn FnMut(Event<'_>)) {
@@ -105,7 +125,7 @@ impl Uring {
             self.watch(slot);
         } else {
             self.counters.scratch_exhausted += 1;
-            self.ring.put_back(completion);
+            self.rings.put_back(completion);
         }
     }
 

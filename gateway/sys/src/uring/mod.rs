@@ -33,6 +33,9 @@
 //! The self-test checks the second point on the running kernel, together with what the sends rely
 //! on.
 //!
+//! # Several rings
+//! See `rings`. To the shard they are one driver.
+//!
 //! # Descriptors
 //! A descriptor that the driver accepted is in exactly one place: a completion not yet handled, the
 //! list of accepted sockets, a slot, or a queued CLOSE. A CLOSE is queued when nothing is in flight
@@ -42,13 +45,15 @@ mod complete;
 mod error;
 mod flush;
 mod options;
+mod place;
 mod request;
 mod ring;
+mod rings;
 mod scratch;
 mod tag;
 
 pub use error::UringError;
-pub use options::{Descriptors, UringOptions};
+pub use options::{Descriptors, TABLE_ENTRIES_MAX, UringOptions};
 pub use ring::RingFlags;
 
 use crate::Waker;
@@ -59,8 +64,9 @@ use crate::slots::{Facts, SentThisTurn, Slots};
 use crate::socket::{Listener, client_socket};
 use bytes::Bytes;
 use flush::Flushes;
+use place::{Places, handle};
 use request::Addresses;
-use ring::Ring;
+use rings::Rings;
 use scratch::Scratch;
 use std::cell::Cell;
 use std::io;
@@ -75,8 +81,9 @@ const ROUNDS_PER_TURN_MAX: usize = 16;
 
 /// See the module.
 pub struct Uring {
-    ring: Ring,
+    rings: Rings,
     descriptors: Descriptors,
+    places: Places,
     listener: Option<Listener>,
     accept: Accept,
     waker: Waker,
@@ -104,7 +111,8 @@ struct Memory {
 #[derive(Debug, Default)]
 struct Accept {
     wanted: bool,
-    armed: bool,
+    /// Under way.
+    armed: u32,
 }
 
 #[derive(Debug, Default)]
@@ -128,15 +136,7 @@ impl Uring {
         listener: Option<Listener>,
         waker: Waker,
     ) -> Result<Self, UringError> {
-        let ring = Ring::new(options)?;
-        // SHUTDOWN is always handed to the kernel's workers; it does not block, so two are plenty
-        // where thousands are asked for.
-        let limited = ring.io_uring().submitter().register_iowq_max_workers(&mut [2, 2]);
-        limited.map_err(|_| UringError::KernelTooOld { missing: "limit of workers" })?;
-        if let Descriptors::Direct { table } = options.descriptors {
-            let registered = ring.io_uring().submitter().register_files_sparse(table);
-            registered.map_err(|source| UringError::from_table(table, source))?;
-        }
+        let rings = Rings::new(options)?;
         let memory = Memory {
             scratch: Scratch::new(options.scratch_buffers.max(1)),
             flushes: Flushes::default(),
@@ -145,8 +145,9 @@ impl Uring {
             place: Box::new(Cell::new(-1)),
         };
         let mut driver = Self {
-            ring,
+            rings,
             descriptors: options.descriptors,
+            places: Places::new(options.descriptors, options.rings),
             listener,
             accept: Accept::default(),
             waker,
@@ -159,21 +160,22 @@ impl Uring {
             counters: Counters::default(),
         };
         driver.watch_waker();
+        driver.watch_bell();
         Ok(driver)
     }
 
     /// How much of the wanted set-up the kernel took.
     #[must_use]
     pub fn ring_flags(&self) -> RingFlags {
-        self.ring.flags
+        self.rings.flags()
     }
 
     /// Submits and collects, and settles at once what must not wait for the turn.
     fn enter(&mut self, timeout: Duration) {
-        let known = self.ring.collected();
-        self.ring.enter(timeout);
+        let known = self.rings.collected();
+        self.rings.enter(timeout);
         self.memory.addresses.copied();
-        for completion in self.ring.collected_after(known) {
+        for completion in self.rings.collected_after(known) {
             match completion.tag.operation {
                 Operation::Flush => self.memory.flushes.give_back(completion.tag.detail),
                 Operation::Install => self.installed = Some(completion.result),
@@ -215,7 +217,7 @@ impl Uring {
 impl Driver for Uring {
     fn accept(&mut self) {
         self.accept.wanted = self.listener.is_some();
-        self.arm_accept();
+        self.arm_accepts();
     }
 
     fn stop_accepting(&mut self) {
@@ -296,7 +298,7 @@ impl Driver for Uring {
     }
 
     fn turn(&mut self, timeout: Duration, sink: &mut dyn FnMut(Event<'_>)) {
-        if timeout.is_zero() && self.closing.is_empty() && self.ring.is_idle() {
+        if timeout.is_zero() && self.closing.is_empty() && self.rings.is_idle() {
             return;
         }
         self.sent.end_turn(&mut self.slots);
@@ -306,7 +308,7 @@ impl Driver for Uring {
         self.complete_collected(sink);
         self.memory.frames.end_turn();
         for _ in 1..ROUNDS_PER_TURN_MAX {
-            if self.ring.is_idle() {
+            if self.rings.is_idle() {
                 return;
             }
             self.enter(Duration::ZERO);
@@ -315,7 +317,7 @@ impl Driver for Uring {
     }
 
     fn counters(&self) -> Vec<(&'static str, u64)> {
-        let (own, ring) = (&self.counters, &self.ring.counters);
+        let (own, ring) = (&self.counters, &self.rings.counters());
         vec![
             ("accepts_failed", own.accepts_failed),
             ("accepts_aborted", own.accepts_aborted),
@@ -334,7 +336,7 @@ impl Driver for Uring {
 impl std::fmt::Debug for Uring {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut fields = formatter.debug_struct("Uring");
-        fields.field("flags", &self.ring.flags).field("descriptors", &self.descriptors);
+        fields.field("flags", &self.rings.flags()).field("descriptors", &self.descriptors);
         fields.field("counters", &self.counters).finish_non_exhaustive()
     }
 }
@@ -346,11 +348,11 @@ impl Drop for Uring {
         }
         self.enter(Duration::ZERO);
         let mut receives_ended = 0;
-        while let Some(completion) = self.ring.take() {
+        while let Some(completion) = self.rings.take() {
             match completion.tag.operation {
                 Operation::Receive => receives_ended += 1,
                 Operation::Accept if completion.result >= 0 => {
-                    self.accepted.put(completion.result as u32);
+                    self.accepted.put(handle(completion.ring, completion.result as u32));
                 }
                 _ => {}
             }

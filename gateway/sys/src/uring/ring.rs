@@ -1,5 +1,6 @@
 //! One ring: set up with the best flags the kernel takes, entered by our own system call (the
-//! crate's cannot name a registered ring together with NO_IOWAIT), and emptied into a list.
+//! crate's cannot name a registered ring together with NO_IOWAIT), and emptied into a list that all
+//! rings of the driver share.
 
 use super::error::UringError;
 use super::options::UringOptions;
@@ -55,6 +56,8 @@ impl RingFlags {
 /// What became of an operation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Completion {
+    /// Which ring it was on.
+    pub(super) ring: u32,
     pub(super) tag: Tag,
     /// As the system call would return it, errors negative.
     pub(super) result: i32,
@@ -67,10 +70,16 @@ pub(super) struct Ring {
     ring: IoUring,
     pub(super) flags: RingFlags,
     registered: Option<u32>,
-    completions: VecDeque<Completion>,
-    pub(super) counters: RingCounters,
+    number: u32,
     /// The kernel takes entries from the thread that made the ring only.
     _not_send: PhantomData<*const ()>,
+}
+
+/// What has come back from all rings and was not handled yet.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    pub(super) completions: VecDeque<Completion>,
+    pub(super) counters: RingCounters,
 }
 
 #[derive(Debug, Default)]
@@ -107,7 +116,7 @@ struct ResourceUpdate {
 }
 
 impl Ring {
-    pub(super) fn new(options: &UringOptions) -> Result<Self, UringError> {
+    pub(super) fn new(options: &UringOptions, number: u32) -> Result<Self, UringError> {
         let (ring, flags) = Self::set_up(options)?;
         let features = ring.params();
         for (present, missing) in [
@@ -120,14 +129,7 @@ impl Ring {
                 return Err(UringError::KernelTooOld { missing });
             }
         }
-        let mut ring = Self {
-            ring,
-            flags,
-            registered: None,
-            completions: VecDeque::new(),
-            counters: RingCounters::default(),
-            _not_send: PhantomData,
-        };
+        let mut ring = Self { ring, flags, registered: None, number, _not_send: PhantomData };
         ring.register();
         Ok(ring)
     }
@@ -174,12 +176,12 @@ impl Ring {
         self.ring.submission().is_full()
     }
 
-    /// Whether there is nothing to submit, to run or to report.
+    /// Whether there is nothing to submit, to run or to collect.
     pub(super) fn is_idle(&mut self) -> bool {
         let submissions = self.ring.submission();
         let quiet = submissions.is_empty() && !submissions.taskrun() && !submissions.cq_overflow();
         drop(submissions);
-        quiet && self.completions.is_empty() && self.ring.completion().is_empty()
+        quiet && self.ring.completion().is_empty()
     }
 
     /// Queues an operation.
@@ -194,29 +196,27 @@ impl Ring {
         // SAFETY: the caller promises it.
         let pushed = unsafe { self.ring.submission().push(entry) };
         pushed.expect("the caller made room");
-        self.counters.submissions += 1;
     }
 
-    /// Submits everything and collects what has completed; waits for the first completion if there
-    /// is none, at most `timeout`.
-    pub(super) fn enter(&mut self, timeout: Duration) {
-        let mut timeout = if self.completions.is_empty() { timeout } else { Duration::ZERO };
+    /// Submits everything and collects what has completed; waits for the first completion, at most
+    /// `timeout`.
+    pub(super) fn enter(&mut self, mut timeout: Duration, collected: &mut Collected) {
         loop {
             let submissions = self.ring.submission().len() as u32;
-            self.counters.enters += 1;
+            collected.counters.enters += 1;
             if let Err(error) = self.enter_once(submissions, timeout) {
                 match error.raw_os_error() {
                     Some(libc::ETIME | libc::EINTR) => {}
                     // Out of memory for requests, or completions wait in the kernel for room: both
                     // pass.
                     Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => {
-                        self.counters.busy_retries += 1;
+                        collected.counters.busy_retries += 1;
                         std::thread::yield_now();
                     }
                     _ => panic!("io_uring_enter refused: {error}"),
                 }
             }
-            self.collect();
+            self.collect(collected);
             timeout = Duration::ZERO;
             let submissions = self.ring.submission();
             if submissions.is_empty() && !submissions.cq_overflow() {
@@ -255,37 +255,19 @@ impl Ring {
         enter(ring, submissions, 1, flags, &raw const argument)
     }
 
-    fn collect(&mut self) {
+    fn collect(&mut self, collected: &mut Collected) {
         if self.ring.submission().cq_overflow() {
-            self.counters.completion_overflows += 1;
+            collected.counters.completion_overflows += 1;
         }
         for entry in self.ring.completion() {
-            self.counters.completions += 1;
-            self.completions.push_back(Completion {
+            collected.counters.completions += 1;
+            collected.completions.push_back(Completion {
+                ring: self.number,
                 tag: Tag::unpack(entry.user_data()),
                 result: entry.result(),
                 more: io_uring::cqueue::more(entry.flags()),
             });
         }
-    }
-
-    /// How many completions have been collected and not taken.
-    pub(super) fn collected(&self) -> usize {
-        self.completions.len()
-    }
-
-    /// Those collected after the first `known` ones.
-    pub(super) fn collected_after(&self, known: usize) -> impl Iterator<Item = Completion> {
-        self.completions.range(known..).copied()
-    }
-
-    pub(super) fn take(&mut self) -> Option<Completion> {
-        self.completions.pop_front()
-    }
-
-    /// For later.
-    pub(super) fn put_back(&mut self, completion: Completion) {
-        self.completions.push_back(completion);
     }
 }
 

@@ -9,6 +9,7 @@
 pub(super) enum Operation {
     Accept,
     Wake,
+    Bell,
     Watch,
     Receive,
     Send,
@@ -21,9 +22,10 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Accept,
         Self::Wake,
+        Self::Bell,
         Self::Watch,
         Self::Receive,
         Self::Send,

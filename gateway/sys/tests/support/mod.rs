@@ -45,7 +45,7 @@ pub struct Fixture {
     next: u32,
 }
 
-pub const DRIVERS: [&str; 3] = ["uring", "uring direct", "epoll"];
+pub const DRIVERS: [&str; 4] = ["uring", "uring direct", "uring of rings", "epoll"];
 
 /// Runs a test on every driver.
 pub fn on_every_driver(test: impl Fn(&mut Fixture)) {
@@ -114,12 +114,15 @@ impl Fixture {
         let driver: Box<dyn Driver> = match name {
             "epoll" => Box::new(Epoll::new(Some(listener), waker.clone()).unwrap()),
             _ => {
-                let descriptors = match (name, options.descriptors) {
-                    ("uring", _) => Descriptors::Plain,
-                    (_, Descriptors::Plain) => Descriptors::Direct { table: 4_096 },
-                    (_, direct) => direct,
+                let (descriptors, rings) = match (name, options.descriptors) {
+                    ("uring", _) => (Descriptors::Plain, 1),
+                    ("uring of rings", Descriptors::Plain) => {
+                        (Descriptors::Direct { table: 96 }, 64)
+                    }
+                    (_, Descriptors::Plain) => (Descriptors::Direct { table: 4_096 }, 1),
+                    (_, direct) => (direct, 1),
                 };
-                let options = UringOptions { descriptors, ..*options };
+                let options = UringOptions { descriptors, rings, ..*options };
                 Box::new(Uring::new(&options, Some(listener), waker.clone()).unwrap())
             }
         };
