@@ -266,7 +266,8 @@ async fn run_phase<D: Driver + 'static>(
         batch: named.phase.batch,
     };
     let mut pusher = config.plan.protocol.pusher(&config.plan.account, &options);
-    let (phase, pushes) = (named.phase.clone(), server.pushes);
+    let batch = named.phase.batch.min(config.plan.protocol.batch_max());
+    let (phase, pushes) = (Phase { batch, ..named.phase.clone() }, server.pushes);
     let offered = tokio::task::spawn_blocking(move || {
         offer(driver(phase.lines)?, pushes, &mut *pusher, &phase, clock)
     });

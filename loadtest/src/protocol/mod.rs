@@ -4,7 +4,12 @@
 //! To teach the generator another server: a file with a [`Protocol`] (what clients speak) and a [`Pusher`] (how messages are
 //! offered), and a line for each in [`Name`].
 
+mod goim;
 mod http;
+mod mqtt;
+mod nats;
+#[cfg(test)]
+mod tests;
 mod v0;
 mod v1;
 mod web;
@@ -137,7 +142,7 @@ pub enum To {
 pub enum Told {
     /// What became of the oldest request without an answer.
     Answer {
-        /// Pushes of it that were taken; the others were refused.
+        /// Pushes of it that were taken; the others were refused. More than there were: all.
         accepted: u32,
     },
     /// To be sent back.
@@ -153,6 +158,12 @@ pub enum Name {
     /// gpusher, version 1.
     #[value(name = "1")]
     V1,
+    /// NATS.
+    Nats,
+    /// MQTT 3.1.1.
+    Mqtt,
+    /// goim over TCP, pushes by its logic.
+    Goim,
 }
 
 /// Something to do with a protocol, whichever it is.
@@ -170,6 +181,17 @@ impl Name {
         match self {
             Self::V0 => visitor.visit(v0::V0::new(account)),
             Self::V1 => visitor.visit(v1::V1::new(account)),
+            Self::Nats => visitor.visit(nats::Nats::new(account)),
+            Self::Mqtt => visitor.visit(mqtt::Mqtt::new(account)),
+            Self::Goim => visitor.visit(goim::Goim::new(account)),
+        }
+    }
+
+    /// Pushes that can share a request.
+    pub fn batch_max(self) -> u32 {
+        match self {
+            Self::V0 | Self::V1 | Self::Nats | Self::Mqtt => u32::MAX,
+            Self::Goim => 1,
         }
     }
 
@@ -177,6 +199,9 @@ impl Name {
     pub fn pusher(self, account: &Account, options: &PusherOptions) -> Box<dyn Pusher> {
         match self {
             Self::V0 | Self::V1 => Box::new(Web::new(account, options)),
+            Self::Nats => Box::new(nats::NatsPusher::new(account)),
+            Self::Mqtt => Box::new(mqtt::MqttPusher::new(account)),
+            Self::Goim => Box::new(goim::GoimPusher::new(account, options)),
         }
     }
 }
