@@ -40,7 +40,7 @@ deny: tool-chain ## Licences, banned and doubled dependencies, sources
 
 .PHONY: load
 load: build ## 10,000 connections: logins, broadcasts, single pushes; latency, loss, memory, CPU per message
-	$(TARGET)/release/gpusher-loadtest --start $(TARGET)/release/gpusher-control
+	$(TARGET)/release/gpusher-loadtest --start $(TARGET)/release/gpusher-control --gateway-process $(TARGET)/release/gpusher-gateway --floor
 
 .PHONY: bench
 bench: build ## What one core does: codec, session, outbox, mailbox, and the floor

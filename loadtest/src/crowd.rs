@@ -1,47 +1,70 @@
-//! What the connections of one thread know: a byte of state each, half frames while there are any, and what was seen of each series.
+//! What the connections of one thread know: a byte each, half frames while there are any, and what was seen of each series.
 
 use crate::measure::Series;
 use crate::message::{Clock, Stamp};
+use crate::progress::Progress;
 use crate::protocol::{Broken, CHANNELS, Heard, Protocol};
 use bytes::Bytes;
 use gpusher_sys::driver::Event;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-/// Counters that the display reads while threads run.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Logins accepted, of connections that are still there.
-    pub logged_in: AtomicU64,
-    /// Connections that ended though nobody asked them to.
-    pub lost: AtomicU64,
-    /// Logins refused.
-    pub refused: AtomicU64,
-    /// Messages received, duplicates included.
-    pub messages: AtomicU64,
+/// Where a connection is, and what else is to be known of it: one byte.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct State(u8);
+
+impl State {
+    const IDLE: u8 = 0;
+    const CONNECTING: u8 = 1;
+    const LOGGING_IN: u8 = 2;
+    const READY: u8 = 3;
+    const CLOSING: u8 = 4;
+    const STAGES: u8 = 7;
+    /// It does not read.
+    const MUTED: u8 = 8;
+    /// Something was sent in this turn.
+    const SENT: u8 = 16;
+    /// It ended to come back at once.
+    const RETURNS: u8 = 32;
+
+    fn stage(self) -> u8 {
+        self.0 & Self::STAGES
+    }
+
+    fn set_stage(&mut self, stage: u8) {
+        self.0 = self.0 & !Self::STAGES | stage;
+    }
+
+    fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    fn set(&mut self, bit: u8, on: bool) {
+        self.0 = if on { self.0 | bit } else { self.0 & !bit };
+    }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    Idle,
-    Connecting,
-    LoggingIn,
-    Ready,
-    Gone,
-}
-
-/// What a connection has to send.
+/// What came up in a turn, to be done after it.
 #[derive(Debug)]
 pub(crate) enum Due {
-    /// Its login.
+    /// A connection stands: it has its login to send.
     Login(u32),
     /// An answer to what it got.
     Reply(u32, Bytes),
-    /// The rest of something that did not fit.
+    /// The rest of something that did not fit; room is to be waited for.
     Rest(u32, Bytes),
-    /// Its descriptor is to be closed.
+    /// There is room again.
+    Writable(u32),
+    /// The connection has ended: it is to be closed.
     Close(u32),
+    /// It is closed; it left to come back, or just ended.
+    Closed {
+        /// Which.
+        slot: u32,
+        /// See above.
+        returns: bool,
+    },
 }
 
 /// All connections of one thread.
@@ -61,9 +84,14 @@ struct Ear {
     clock: Clock,
     progress: Arc<Progress>,
     states: Vec<State>,
+    /// When those that are on their way to a welcome should have begun it.
+    logins: FxHashMap<u32, u64>,
     /// Highest kept sequence per channel that was received and not acknowledged.
     unacknowledged: FxHashMap<u32, [u64; CHANNELS]>,
     series: FxHashMap<u32, Series>,
+    /// Series that were collected.
+    collected: FxHashSet<u32>,
+    login_ns: Series,
     due: Vec<Due>,
 }
 
@@ -80,68 +108,122 @@ impl<P: Protocol> Crowd<P> {
             first,
             clock,
             progress,
-            states: vec![State::Idle; count as usize],
+            states: vec![State::default(); count as usize],
+            logins: FxHashMap::default(),
             unacknowledged: FxHashMap::default(),
             series: FxHashMap::default(),
+            collected: FxHashSet::default(),
+            login_ns: Series::new(0),
             due: Vec::new(),
         };
         Self { protocol, ear, halves: FxHashMap::default() }
     }
 
-    pub(crate) fn on_connect_started(&mut self, slot: u32) {
-        self.ear.states[slot as usize] = State::Connecting;
+    /// A connection is being made that should have been begun at that time.
+    pub(crate) fn on_connect_started(&mut self, slot: u32, intended_ns: u64) {
+        self.ear.states[slot as usize] = State(State::CONNECTING);
+        self.ear.logins.insert(slot, intended_ns);
     }
 
-    pub(crate) fn is_open(&self, slot: u32) -> bool {
-        self.ear.states[slot as usize] != State::Gone
+    /// How many are on their way to a welcome.
+    pub(crate) fn logging_in(&self) -> usize {
+        self.ear.logins.len()
+    }
+
+    /// Whether something may be sent in this turn; then it counts as sent.
+    pub(crate) fn claim(&mut self, slot: u32) -> Claim {
+        let state = &mut self.ear.states[slot as usize];
+        if matches!(state.stage(), State::IDLE | State::CLOSING) {
+            return Claim::Gone;
+        }
+        if state.has(State::SENT) {
+            return Claim::NextTurn;
+        }
+        state.set(State::SENT, true);
+        Claim::Now
+    }
+
+    /// The turn in which it was claimed is over.
+    pub(crate) fn release(&mut self, slot: u32) {
+        self.ear.states[slot as usize].set(State::SENT, false);
     }
 
     pub(crate) fn is_ready(&self, slot: u32) -> bool {
-        self.ear.states[slot as usize] == State::Ready
+        self.ear.states[slot as usize].stage() == State::READY
+    }
+
+    pub(crate) fn set_muted(&mut self, slot: u32, muted: bool) {
+        self.ear.states[slot as usize].set(State::MUTED, muted);
+    }
+
+    pub(crate) fn is_muted(&self, slot: u32) -> bool {
+        self.ear.states[slot as usize].has(State::MUTED)
+    }
+
+    /// Ends a connection for reasons of ours, to come back.
+    pub(crate) fn leave(&mut self, slot: u32) {
+        self.halves.remove(&slot);
+        self.ear.on_end(slot, false);
+        self.ear.states[slot as usize].set(State::RETURNS, true);
+    }
+
+    pub(crate) fn is_open(&self, slot: u32) -> bool {
+        !matches!(self.ear.states[slot as usize].stage(), State::IDLE | State::CLOSING)
     }
 
     pub(crate) fn take_due(&mut self) -> Vec<Due> {
         std::mem::take(&mut self.ear.due)
     }
 
-    pub(crate) fn into_series(self) -> FxHashMap<u32, Series> {
-        self.ear.series
+    /// What was seen of a series; whatever comes later only counts as late.
+    pub(crate) fn collect(&mut self, series: u32) -> Series {
+        self.ear.collected.insert(series);
+        self.ear.series.remove(&series).unwrap_or_else(|| Series::new(0))
+    }
+
+    /// From the time a connection should have been begun to its welcome.
+    pub(crate) fn login_latency(&self) -> &Series {
+        &self.ear.login_ns
     }
 
     pub(crate) fn on_event(&mut self, event: Event<'_>) {
+        let due = &mut self.ear.due;
         match event {
-            Event::Connected(slot) => {
-                self.ear.states[slot as usize] = State::LoggingIn;
-                self.ear.due.push(Due::Login(slot));
-            }
             Event::Received(slot, bytes) => self.on_bytes(slot, bytes),
-            Event::Hangup { slot, .. } => self.on_end(slot),
-            Event::Short { slot, frame, taken } => {
-                self.ear.due.push(Due::Rest(slot, frame.slice(taken as usize..)));
+            Event::Connected(slot) => {
+                self.ear.states[slot as usize].set_stage(State::LOGGING_IN);
+                due.push(Due::Login(slot));
             }
-            Event::Flushed { .. } | Event::Writable(_) | Event::Woken | Event::Closed(_) => {}
+            Event::Hangup { slot, .. } => {
+                self.halves.remove(&slot);
+                self.ear.on_end(slot, true);
+            }
+            Event::Short { slot, frame, taken } => {
+                due.push(Due::Rest(slot, frame.slice(taken as usize..)));
+            }
+            Event::Writable(slot) => due.push(Due::Writable(slot)),
+            Event::Closed(slot) => {
+                let state = std::mem::take(&mut self.ear.states[slot as usize]);
+                due.push(Due::Closed { slot, returns: state.has(State::RETURNS) });
+            }
+            Event::Flushed { .. } | Event::Woken => {}
             Event::Accepted(_) | Event::AcceptFailed { .. } => {
                 unreachable!("a generator accepts nothing")
             }
         }
     }
 
-    fn on_end(&mut self, slot: u32) {
-        self.halves.remove(&slot);
-        self.ear.on_end(slot);
-    }
-
     fn on_bytes(&mut self, slot: u32, bytes: &[u8]) {
         let Some(mut half) = self.halves.remove(&slot) else {
             let used = self.read(slot, bytes);
-            if used < bytes.len() && self.is_open(slot) {
+            if used < bytes.len() {
                 self.halves.insert(slot, bytes[used..].to_vec());
             }
             return;
         };
         half.extend_from_slice(bytes);
         let used = self.read(slot, &half);
-        if used < half.len() && self.is_open(slot) {
+        if used < half.len() {
             half.drain(..used);
             self.halves.insert(slot, half);
         }
@@ -151,19 +233,27 @@ impl<P: Protocol> Crowd<P> {
     fn read(&mut self, slot: u32, bytes: &[u8]) -> usize {
         let Self { protocol, ear, .. } = self;
         let (index, now_ns) = (ear.first + slot, ear.clock.now_ns());
-        let mut messages = 0;
+        // Counted in runs: the counters are shared by all threads.
+        let mut run = (0, 0);
         let read = protocol.read(index, bytes, &mut |heard| match heard {
             Heard::Message { stamp, sequence } => {
-                messages += 1;
+                if stamp.series != run.0 {
+                    ear.progress.add_received(run.0, run.1);
+                    run = (stamp.series, 0);
+                }
+                run.1 += 1;
                 ear.on_message(slot, stamp, sequence, now_ns);
             }
-            other => ear.on_other(slot, other),
+            other => ear.on_other(slot, other, now_ns),
         });
-        ear.progress.messages.fetch_add(messages, Ordering::Relaxed);
-        read.unwrap_or_else(|Broken| {
-            ear.on_end(slot);
+        if run.1 > 0 {
+            ear.progress.add_received(run.0, run.1);
+        }
+        let used = read.unwrap_or_else(|Broken| {
+            ear.on_end(slot, true);
             bytes.len()
-        })
+        });
+        if ear.states[slot as usize].stage() == State::CLOSING { bytes.len() } else { used }
     }
 
     /// What is to be acknowledged, taken.
@@ -177,11 +267,19 @@ impl<P: Protocol> Crowd<P> {
         ear.unacknowledged.drain().filter_map(acknowledge).collect()
     }
 
-    /// The login of a connection.
-    pub(crate) fn login(&mut self, slot: u32) -> Bytes {
-        let mut out = Vec::new();
-        self.protocol.log_in(self.ear.first + slot, &mut out);
-        out.into()
+    /// Whether anything is to be acknowledged.
+    pub(crate) fn has_acknowledgements(&self) -> bool {
+        !self.ear.unacknowledged.is_empty()
+    }
+
+    /// Appends the login of a connection.
+    pub(crate) fn log_in(&mut self, slot: u32, out: &mut Vec<u8>) {
+        self.protocol.log_in(self.ear.first + slot, out);
+    }
+
+    /// Appends a message of a client to the application.
+    pub(crate) fn publish(&mut self, slot: u32, content: &str, out: &mut Vec<u8>) {
+        self.protocol.publish(self.ear.first + slot, content, out);
     }
 
     /// The heartbeat of every connection, if there is one.
@@ -190,47 +288,81 @@ impl<P: Protocol> Crowd<P> {
     }
 }
 
+/// See [`Crowd::claim`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// It may be sent.
+    Now,
+    /// Something was sent in this turn.
+    NextTurn,
+    /// There is no connection.
+    Gone,
+}
+
 impl Ear {
     fn on_message(&mut self, slot: u32, stamp: Stamp, sequence: u64, now_ns: u64) {
+        if self.collected.contains(&stamp.series) {
+            self.progress.late.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
         let connections = self.states.len();
         let series = self.series.entry(stamp.series).or_insert_with(|| Series::new(connections));
         let order = if sequence == 0 { stamp.number.into() } else { sequence };
         series.on_receipt(slot, stamp, order, now_ns);
     }
 
-    fn on_other(&mut self, slot: u32, heard: Heard) {
+    fn on_other(&mut self, slot: u32, heard: Heard, now_ns: u64) {
         match heard {
-            Heard::Welcome => self.on_welcome(slot),
+            Heard::Welcome => self.on_welcome(slot, now_ns),
             Heard::Kept { channel, sequence } => {
                 let highest = &mut self.unacknowledged.entry(slot).or_default();
                 let highest = &mut highest[usize::from(channel)];
                 *highest = (*highest).max(sequence);
             }
             Heard::Reply(bytes) => self.due.push(Due::Reply(slot, bytes)),
-            Heard::End => self.on_end(slot),
-            Heard::Published { .. } | Heard::Message { .. } => {}
+            Heard::End => self.on_end(slot, true),
+            Heard::Published { accepted } => {
+                let Progress { published, unpublished, .. } = &*self.progress;
+                (if accepted { published } else { unpublished }).fetch_add(1, Ordering::Relaxed);
+            }
+            Heard::Message { .. } => unreachable!("told apart by the caller"),
         }
     }
 
-    fn on_welcome(&mut self, slot: u32) {
+    fn on_welcome(&mut self, slot: u32, now_ns: u64) {
         let state = &mut self.states[slot as usize];
-        if *state == State::LoggingIn {
-            *state = State::Ready;
-            self.progress.logged_in.fetch_add(1, Ordering::Relaxed);
+        if state.stage() != State::LOGGING_IN {
+            return;
+        }
+        state.set_stage(State::READY);
+        self.progress.logged_in.fetch_add(1, Ordering::Relaxed);
+        self.progress.welcomes.fetch_add(1, Ordering::Relaxed);
+        if let Some(intended_ns) = self.logins.remove(&slot) {
+            self.login_ns.latency_ns.saturating_record(now_ns.saturating_sub(intended_ns));
         }
     }
 
-    fn on_end(&mut self, slot: u32) {
-        let state = std::mem::replace(&mut self.states[slot as usize], State::Gone);
-        match state {
-            State::Gone => return,
-            State::Ready => {
-                self.progress.logged_in.fetch_sub(1, Ordering::Relaxed);
-                self.progress.lost.fetch_add(1, Ordering::Relaxed);
-            }
-            _ => {
-                self.progress.refused.fetch_add(1, Ordering::Relaxed);
-            }
+    /// `by_server`: nobody here asked for it.
+    fn on_end(&mut self, slot: u32, by_server: bool) {
+        let state = &mut self.states[slot as usize];
+        let (stage, muted) = (state.stage(), state.has(State::MUTED));
+        if matches!(stage, State::IDLE | State::CLOSING) {
+            return;
+        }
+        state.set_stage(State::CLOSING);
+        self.logins.remove(&slot);
+        self.unacknowledged.remove(&slot);
+        let Progress { logged_in, lost, lost_muted, refused, .. } = &*self.progress;
+        if stage == State::READY {
+            logged_in.fetch_sub(1, Ordering::Relaxed);
+        }
+        if by_server {
+            let counter = match (stage, muted) {
+                (State::READY, false) => lost,
+                (State::READY, true) => lost_muted,
+                _ => refused,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
         }
         self.due.push(Due::Close(slot));
     }

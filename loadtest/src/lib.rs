@@ -3,15 +3,21 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
-pub mod crowd;
+pub mod crew;
+mod crowd;
 pub mod driver;
 pub mod measure;
 pub mod message;
 pub mod offer;
+pub mod order;
+mod pace;
 pub mod plan;
 pub mod process;
+pub mod progress;
 pub mod protocol;
 pub mod report;
 pub mod run;
+pub mod sample;
 pub mod server;
+pub mod step;
 pub mod swarm;

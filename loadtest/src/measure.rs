@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use rustc_hash::FxHashSet;
 
 /// One thread's view of one series; views of several threads are added up.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Series {
     /// Intended send time to receipt, in nanoseconds.
     pub latency_ns: Histogram<u64>,
@@ -19,6 +19,8 @@ pub struct Series {
     pub missing: u64,
     /// When the last receiver had the last message, in nanoseconds of the run's clock.
     pub last_receipt_ns: u64,
+    /// Longest latency of each number, in nanoseconds: how long a broadcast took to its last receiver. The first 65,536 numbers.
+    pub slowest_ns: Vec<u64>,
     /// Highest number of the series, and highest sequence number of the channel, seen by each connection. Pushes offered at the same time may be
     /// accepted in another order than they were numbered in; order is what the sequence says.
     highest: Vec<(u32, u64)>,
@@ -27,6 +29,7 @@ pub struct Series {
 }
 
 const GAPS_MAX: usize = 1 << 20;
+const SLOWEST_MAX: usize = 1 << 16;
 const LATENCY_NS_MAX: u64 = 600_000_000_000;
 
 impl Series {
@@ -40,6 +43,7 @@ impl Series {
             disordered: 0,
             missing: 0,
             last_receipt_ns: 0,
+            slowest_ns: Vec::new(),
             highest: vec![(0, 0); connections],
             gaps: FxHashSet::default(),
         }
@@ -68,6 +72,17 @@ impl Series {
         self.last_receipt_ns = self.last_receipt_ns.max(now_ns);
         let latency_ns = now_ns.saturating_sub(stamp.intended_ns);
         self.latency_ns.saturating_record(latency_ns);
+        self.note_slowest(stamp.number as usize, latency_ns);
+    }
+
+    /// Numbers count from 1.
+    fn note_slowest(&mut self, number: usize, latency_ns: u64) {
+        if self.slowest_ns.len() < number.min(SLOWEST_MAX) {
+            self.slowest_ns.resize(number.min(SLOWEST_MAX), 0);
+        }
+        if let Some(slowest_ns) = self.slowest_ns.get_mut(number.wrapping_sub(1)) {
+            *slowest_ns = latency_ns.max(*slowest_ns);
+        }
     }
 
     /// Adds another thread's view. Connections of the two are different ones.
@@ -78,6 +93,9 @@ impl Series {
         self.disordered += other.disordered;
         self.missing += other.missing;
         self.last_receipt_ns = self.last_receipt_ns.max(other.last_receipt_ns);
+        for (index, slowest_ns) in other.slowest_ns.iter().enumerate() {
+            self.note_slowest(index + 1, *slowest_ns);
+        }
     }
 
     /// Latency at a quantile, in milliseconds.
@@ -107,5 +125,6 @@ mod tests {
         assert_eq!(series.received, 8);
         assert_eq!((series.duplicates, series.disordered, series.missing), (1, 1, 1));
         assert_eq!(series.last_receipt_ns, 3_000_000);
+        assert_eq!(series.slowest_ns[..2], [2_999_000, 1_999_000]);
     }
 }

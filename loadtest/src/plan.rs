@@ -18,16 +18,28 @@ pub struct Plan {
     pub first: u32,
     /// Connections of the thread.
     pub count: u32,
-    /// Logins a second that the thread starts.
+    /// When the thread's first login is due, in nanoseconds of the run's clock; [`WHEN_TOLD`]: when it is ordered to.
+    pub start_ns: u64,
+    /// Logins a second that the thread starts. Infinite: as fast as they are accepted.
     pub logins_per_s: f64,
+    /// Logins of the thread that may be under way at once.
+    pub logins_under_way: u32,
     /// Between two heartbeats of a connection.
     pub heartbeat: Duration,
 }
+
+/// See [`Plan::start_ns`].
+pub const WHEN_TOLD: u64 = u64::MAX;
 
 /// Ports that one source address gives.
 const PORTS_PER_SOURCE: u32 = 14_000;
 
 impl Plan {
+    /// Whether logins are limited only by how many may be under way.
+    pub fn is_saturated(&self) -> bool {
+        self.logins_per_s.is_infinite()
+    }
+
     /// Source address of a slot: 127.0.0.2 and up, a new one before the kernel's search for a free port gets slow. The server's own
     /// address is left alone, so that its ports are not taken by clients.
     pub fn source(&self, slot: u32) -> SocketAddrV4 {

@@ -18,11 +18,18 @@ const TURN_MAX: Duration = Duration::from_millis(10);
 /// No answer for that long: the server has gone.
 const PATIENCE_NS: u64 = 30_000_000_000;
 
+/// How many pushes may have been handed over by now, whatever the rate; none: no more are wanted.
+pub type Allowed<'a> = &'a dyn Fn() -> Option<u32>;
+
+/// How often it is looked at while it stands in the way.
+const ALLOWED_EVERY: Duration = Duration::from_millis(1);
+
 /// A phase under way.
 struct Offer<'a, D> {
     driver: D,
     pusher: &'a mut dyn Pusher,
     phase: &'a Phase,
+    allowed: Allowed<'a>,
     clock: Clock,
     lines: Vec<Line>,
     /// Lines that may take a request.
@@ -31,11 +38,23 @@ struct Offer<'a, D> {
     touched: Vec<u32>,
     pushes: Vec<Push>,
     next: u32,
+    /// How many are wanted.
+    count: u32,
     start_ns: u64,
     handed_ns: u64,
     heard_ns: u64,
     busy_ns: u64,
     tally: Tally,
+}
+
+/// Whether all that was due went out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Handed {
+    All,
+    /// Every line waits for its answer.
+    NoLine,
+    /// See [`Allowed`].
+    NotAllowed,
 }
 
 /// Runs a phase to its end: all requests answered. Blocks.
@@ -47,6 +66,7 @@ pub fn offer<D: Driver>(
     server: SocketAddrV4,
     pusher: &mut dyn Pusher,
     phase: &Phase,
+    allowed: Allowed<'_>,
     clock: Clock,
 ) -> Result<Offered> {
     ensure!(phase.rate_per_s > 0.0, "the rate must be positive");
@@ -55,12 +75,14 @@ pub fn offer<D: Driver>(
         driver,
         pusher,
         phase,
+        allowed,
         clock,
         lines: (0..phase.lines).map(|_| Line::default()).collect(),
         free: Vec::new(),
         touched: Vec::new(),
         pushes: Vec::new(),
         next: 0,
+        count: phase.count,
         start_ns: 0,
         handed_ns: 0,
         heard_ns: clock.now_ns(),
@@ -89,24 +111,36 @@ impl<D: Driver> Offer<'_, D> {
         self.start_ns = self.clock.now_ns();
         (self.handed_ns, self.heard_ns) = (self.start_ns, self.start_ns);
         let (mut before_ns, mut was_busy) = (self.start_ns, false);
-        while self.next < self.phase.count || self.lines.iter().any(Line::is_waiting) {
+        while self.next < self.count || self.lines.iter().any(Line::is_waiting) {
             let now_ns = self.clock.now_ns();
             if was_busy {
                 self.busy_ns += now_ns - before_ns;
             }
             before_ns = now_ns;
-            was_busy = !self.hand_over(now_ns);
+            let handed = self.hand_over(now_ns);
+            was_busy = handed != Handed::All;
             ensure!(now_ns < self.heard_ns + PATIENCE_NS, "the server answers nothing");
-            self.turn(self.wait(was_busy))?;
+            self.turn(self.wait(handed))?;
         }
         Ok(())
     }
 
-    /// Hands all due pushes to free lines. False: more are due than found one.
-    fn hand_over(&mut self, now_ns: u64) -> bool {
-        let due = self.phase.due(now_ns - self.start_ns);
+    /// Hands all due pushes to free lines.
+    fn hand_over(&mut self, now_ns: u64) -> Handed {
+        let due = self.phase.due(now_ns - self.start_ns).min(self.count);
         while self.next < due {
-            let Some(number) = self.free.pop() else { return false };
+            match (self.allowed)() {
+                None => self.count = self.next,
+                Some(allowed) if allowed <= self.next => {
+                    self.heard_ns = now_ns;
+                    return Handed::NotAllowed;
+                }
+                Some(_) => {}
+            }
+            if self.count == self.next {
+                break;
+            }
+            let Some(number) = self.free.pop() else { return Handed::NoLine };
             let end = (self.next + self.phase.batch).min(self.phase.count);
             let push = |index| {
                 let due_ns = self.phase.due_ns(index);
@@ -130,7 +164,7 @@ impl<D: Driver> Offer<'_, D> {
             }
             self.touch(number);
         }
-        true
+        Handed::All
     }
 
     /// The line may have become free, and may have something to send.
@@ -143,10 +177,11 @@ impl<D: Driver> Offer<'_, D> {
         self.touched.push(number);
     }
 
-    fn wait(&self, busy: bool) -> Duration {
+    fn wait(&self, handed: Handed) -> Duration {
         let last = (self.next + self.phase.batch).min(self.phase.count).saturating_sub(1);
-        match self.phase.due_ns(last) {
-            Some(due_ns) if !busy && self.next < self.phase.count => {
+        match (handed, self.phase.due_ns(last)) {
+            (Handed::NotAllowed, _) => ALLOWED_EVERY,
+            (Handed::All, Some(due_ns)) if self.next < self.count => {
                 let left_ns = (self.start_ns + due_ns).saturating_sub(self.clock.now_ns());
                 Duration::from_nanos(left_ns).min(TURN_MAX)
             }
@@ -211,14 +246,17 @@ impl<D: Driver> Offer<'_, D> {
     }
 
     fn finish(self) -> Offered {
-        let planned_ns = self.phase.due_ns(self.phase.count.saturating_sub(1)).unwrap_or(0) as f64;
+        let planned_ns = self.phase.due_ns(self.next.saturating_sub(1)).unwrap_or(0) as f64;
         let handing_ns = (self.handed_ns - self.start_ns).saturating_sub(self.busy_ns) as f64;
         let ratio = planned_ns / handing_ns.max(planned_ns);
         Offered {
+            handed: self.next,
+            start_ns: self.start_ns,
             accepted: self.tally.accepted,
             refused: self.tally.refused,
             spent_ns: self.clock.now_ns() - self.start_ns,
             offered_ratio: if planned_ns > 0.0 { ratio } else { 1.0 },
+            paced: !self.phase.is_saturated(),
             busy_ns: self.busy_ns,
         }
     }

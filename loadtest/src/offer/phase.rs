@@ -71,7 +71,7 @@ impl Phase {
         (!self.is_saturated()).then(|| (f64::from(index) * 1e9 / self.rate_per_s) as u64)
     }
 
-    fn is_saturated(&self) -> bool {
+    pub(super) fn is_saturated(&self) -> bool {
         self.rate_per_s.is_infinite()
     }
 }
@@ -79,6 +79,10 @@ impl Phase {
 /// What came of a phase.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Offered {
+    /// Pushes handed over.
+    pub handed: u32,
+    /// The first intended time, in nanoseconds of the run's clock.
+    pub start_ns: u64,
     /// Pushes answered with success.
     pub accepted: u64,
     /// Pushes refused or failed.
@@ -88,6 +92,8 @@ pub struct Offered {
     /// Rate that was reached as a share of the one asked for, but for the time in which the server kept all lines busy: below
     /// 0.95 the generator was the bottleneck.
     pub offered_ratio: f64,
+    /// Whether a rate was asked for.
+    pub paced: bool,
     /// Time in which pushes were due and all lines waited for answers, in nanoseconds.
     pub busy_ns: u64,
 }

@@ -195,6 +195,17 @@ impl Name {
         }
     }
 
+    /// For reports.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::V0 => "gpusher, version 0",
+            Self::V1 => "gpusher, version 1",
+            Self::Nats => "NATS",
+            Self::Mqtt => "MQTT 3.1.1",
+            Self::Goim => "goim",
+        }
+    }
+
     /// The pusher that goes with it.
     pub fn pusher(self, account: &Account, options: &PusherOptions) -> Box<dyn Pusher> {
         match self {
