@@ -2,11 +2,12 @@
 
 use super::table::Reader;
 use super::writer::Request;
-use super::{Shared, closed};
+use super::{Shared, blocking, closed};
 use crate::error::{Code, Error, Result};
 use crate::queue::Consumer;
 use async_trait::async_trait;
 use gpusher_proto::data::Record;
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Reads from memory what is new, from the file what is old. Its group may have another consumer once it is dropped.
 pub(super) struct LocalConsumer {
     claim: Claim,
-    file: Reader,
+    file: Arc<Mutex<Reader>>,
     requests: mpsc::Sender<Request>,
     end: watch::Receiver<u64>,
     /// Decoded, not yet handed out.
@@ -41,7 +42,8 @@ impl LocalConsumer {
         shared.state.lock().open_group(group)?;
         let end = shared.end.subscribe();
         let claim = Claim { group: group.to_owned(), shared };
-        let file = Reader::open(path).await?;
+        let path = path.to_path_buf();
+        let file = Arc::new(Mutex::new(blocking(move || Reader::open(&path)).await?));
         let mut consumer = Self { claim, file, requests, end, ready: VecDeque::new(), read: 0 };
         if consumer.committed().is_none() {
             // From here on nothing is trimmed that this group has not done.
@@ -70,9 +72,13 @@ impl LocalConsumer {
         let newest = self.claim.shared.state.lock().newest(wanted);
         let (last, batch) = match newest {
             Some(found) => found,
-            None => self.file.read(wanted).await?.ok_or_else(|| {
-                Error::new(Code::Internal, format!("queue record {wanted} is missing"))
-            })?,
+            None => {
+                let file = self.file.clone();
+                let found = blocking(move || file.lock().read(wanted)).await?;
+                found.ok_or_else(|| {
+                    Error::new(Code::Internal, format!("queue record {wanted} is missing"))
+                })?
+            }
         };
         let records = batch.decode(last - batch.records + 1)?;
         self.ready.extend(records.into_iter().filter(|record| record.offset >= wanted));

@@ -1,6 +1,6 @@
 //! The durable queue of one machine: a SQLite file and the newest records in memory.
 //!
-//! One task writes. Whatever was published while it wrote goes into its next transaction together, so callers share a
+//! One thread writes. Whatever was published while it wrote goes into its next transaction together, so callers share a
 //! sync instead of queueing for their own. Records are stored as *batches*, one row each: a row costs the same for one
 //! record as for thousands. Consumers read the newest batches from memory and older ones from the file, and wake when
 //! a write is durable. When every group has committed a batch, it is deleted.
@@ -76,14 +76,20 @@ struct Shared {
 impl LocalQueue {
     /// Opens or creates the queue. `unavailable` if the file cannot be read or is in use.
     pub async fn open(path: &Path, options: LocalOptions, metrics: QueueMetrics) -> Result<Self> {
-        let mut table = Table::open(path, options.durability).await?;
-        let state = State::new(table.summary().await?, options);
+        let (file, durability) = (path.to_path_buf(), options.durability);
+        let (table, summary) = blocking(move || {
+            let table = Table::open(&file, durability)?;
+            let summary = table.summary()?;
+            Ok((table, summary))
+        })
+        .await?;
+        let state = State::new(summary, options);
         let end = state.end();
         let shared =
             Arc::new(Shared { state: Mutex::new(state), end: watch::Sender::new(end), metrics });
         shared.publish_gauges();
         let (requests, waiting) = mpsc::channel(REQUESTS_WAITING);
-        tokio::spawn(Writer::new(table, waiting, shared.clone()).run());
+        Writer::start(table, waiting, shared.clone())?;
         Ok(Self { path: path.to_path_buf(), requests, shared })
     }
 }
@@ -144,6 +150,13 @@ impl Shared {
         self.metrics.records.set(records.try_into().unwrap_or(i64::MAX));
         self.metrics.bytes.set(bytes.try_into().unwrap_or(i64::MAX));
     }
+}
+
+/// Runs what waits for the disk where that holds up nobody.
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(call).await.unwrap_or_else(|_| Err(closed()))
 }
 
 fn closed() -> Error {

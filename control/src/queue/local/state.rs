@@ -18,6 +18,8 @@ pub(super) struct State {
     positions: BTreeMap<String, u64>,
     /// Groups whose positions are not in the file yet.
     moved: BTreeSet<String>,
+    /// The writer will look at the positions without being told.
+    pub(super) writer_looks: bool,
     open_groups: BTreeSet<String>,
     /// The newest batches with their last offsets, and the bytes they take.
     newest: VecDeque<(u64, Batch)>,
@@ -33,6 +35,7 @@ impl State {
             bytes: summary.bytes,
             positions: summary.positions.into_iter().collect(),
             moved: BTreeSet::new(),
+            writer_looks: false,
             open_groups: BTreeSet::new(),
             newest: VecDeque::new(),
             newest_bytes: 0,
@@ -95,16 +98,17 @@ impl State {
         self.positions.get(group).copied()
     }
 
-    /// Moves a group's position forward. Whether the writer must be told: it knows of earlier moves.
+    /// Moves a group's position forward. Whether the writer must be told.
     pub(super) fn commit(&mut self, group: &str, offset: u64) -> bool {
         let committed = self.positions.get_mut(group).expect("the group was opened");
         if offset <= *committed {
             return false;
         }
         *committed = offset;
-        let known = !self.moved.is_empty();
-        self.moved.insert(group.to_owned());
-        !known
+        if !self.moved.contains(group) {
+            self.moved.insert(group.to_owned());
+        }
+        !std::mem::replace(&mut self.writer_looks, true)
     }
 
     /// Gives positions to groups that have none, before the oldest record that is still there.
@@ -114,6 +118,11 @@ impl State {
             self.positions.insert(group.clone(), start);
             self.moved.insert(group.clone());
         }
+    }
+
+    /// Whether there are positions that are not in the file yet.
+    pub(super) fn has_moved(&self) -> bool {
+        !self.moved.is_empty()
     }
 
     /// Positions for the file.

@@ -142,9 +142,9 @@ async fn a_second_opening_goes_on_where_the_first_ended() {
 async fn a_file_of_another_format_is_refused() {
     let folder = Folder::new();
     folder.open(LocalOptions::default()).await.close().await;
-    let mut table = Table::open(&folder.path(), Durability::Normal).await.unwrap();
-    table.set_format(99).await;
-    table.close().await;
+    let mut table = Table::open(&folder.path(), Durability::Normal).unwrap();
+    table.set_format(99);
+    table.close();
     let metrics = QueueMetrics::register(&mut Registry::default());
     let refused = LocalQueue::open(&folder.path(), LocalOptions::default(), metrics).await;
     let text = refused.unwrap_err().text;

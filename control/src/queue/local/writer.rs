@@ -1,19 +1,25 @@
-//! The one task that changes the file: everything that waits goes into one transaction.
+//! The one thread that changes the file: everything that waits goes into one transaction.
+//!
+//! It is a thread because each write waits for the disk; the way of a publish is one wake-up to it and one back.
 
 use super::batch::Batch;
 use super::table::{Change, Table};
 use super::{REQUESTS_WAITING, Shared};
-use crate::error::Result;
+use crate::error::{Code, Error, Result};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 /// Batches of small publishes are joined up to this size, so that a reader never loads much more than it wants.
 const JOINED_BYTES_MAX: u64 = 1 << 20;
 
-/// Positions that have moved wait this long for records to share a sync with: a kill meanwhile means that done records come again.
+/// Positions that have moved are written this much later, with records if there are some: a kill meanwhile means that done records
+/// come again.
 const COMMIT_DELAY: Duration = Duration::from_millis(10);
+/// After a failed write, positions wait this long for the disk.
+const COMMIT_RETRY: Duration = Duration::from_secs(1);
 
 /// What callers and consumers ask for. `done` is answered when it is durable, or has failed.
 #[derive(Debug)]
@@ -38,6 +44,8 @@ pub(super) struct Writer {
     table: Table,
     requests: mpsc::Receiver<Request>,
     shared: Arc<Shared>,
+    /// When positions that have moved are to be written.
+    positions_due: Option<Instant>,
 }
 
 /// One transaction in the making.
@@ -50,44 +58,61 @@ struct Turn {
 }
 
 impl Writer {
-    pub(super) fn new(
+    /// Starts the thread. It runs until the queue is closed or dropped, and everything accepted before that is written.
+    ///
+    /// # Errors
+    /// `unavailable` if the host gives no thread.
+    pub(super) fn start(
         table: Table,
         requests: mpsc::Receiver<Request>,
         shared: Arc<Shared>,
-    ) -> Self {
-        Self { table, requests, shared }
+    ) -> Result<()> {
+        let unavailable = |error: std::io::Error| {
+            Error::new(Code::Unavailable, format!("cannot start the queue's writer: {error}"))
+        };
+        // Only for its timer: nothing else runs on it.
+        let clock = Builder::new_current_thread().enable_time().build().map_err(unavailable)?;
+        let writer = Self { table, requests, shared, positions_due: None };
+        let thread = std::thread::Builder::new().name("gpusher-queue".to_owned());
+        thread.spawn(move || clock.block_on(writer.run())).map_err(unavailable)?;
+        Ok(())
     }
 
-    /// Runs until the queue is closed or dropped, and everything accepted before that is written.
-    pub(super) async fn run(mut self) {
+    async fn run(mut self) {
         let mut waiting = Vec::new();
         let mut closed = Vec::new();
-        while self.requests.recv_many(&mut waiting, REQUESTS_WAITING).await > 0 {
-            if waiting.iter().all(|request| matches!(request, Request::Commit)) {
-                let more = self.requests.recv_many(&mut waiting, REQUESTS_WAITING);
-                let _ = timeout(COMMIT_DELAY, more).await;
-            }
+        while self.receive(&mut waiting).await {
             let mut turn = Turn::new(waiting.drain(..));
             if !turn.closed.is_empty() {
                 self.requests.close();
                 closed.append(&mut turn.closed);
+                self.positions_due = Some(Instant::now());
             }
-            self.write(turn).await;
+            self.write(turn);
         }
-        self.table.close().await;
+        self.table.close();
         for done in closed {
             let _ = done.send(());
         }
     }
 
-    async fn write(&mut self, turn: Turn) {
+    /// Takes what has come meanwhile, or waits for it, or for positions to be due. False when there will be no more.
+    async fn receive(&mut self, waiting: &mut Vec<Request>) -> bool {
+        let more = self.requests.recv_many(waiting, REQUESTS_WAITING);
+        match self.positions_due {
+            Some(due) => !matches!(timeout_at(due, more).await, Ok(0)),
+            None => more.await > 0,
+        }
+    }
+
+    fn write(&mut self, turn: Turn) {
         let published: u64 = turn.published.iter().map(|batch| batch.records).sum();
         let change = self.change(&turn);
         if change.is_empty() {
             return;
         }
         let started = Instant::now();
-        let applied = self.table.apply(&change).await;
+        let applied = self.table.apply(&change);
         let metrics = &self.shared.metrics;
         let result = match applied {
             Ok(freed) => {
@@ -102,6 +127,7 @@ impl Writer {
                 let bytes = turn.published.iter().map(Batch::bytes).sum();
                 self.shared.give_back((published, bytes));
                 self.shared.state.lock().on_failed(&change.positions, &turn.opened);
+                self.positions_due = Some(Instant::now() + COMMIT_RETRY);
                 Err(error)
             }
         };
@@ -110,7 +136,7 @@ impl Writer {
         }
     }
 
-    fn change(&self, turn: &Turn) -> Change {
+    fn change(&mut self, turn: &Turn) -> Change {
         let mut state = self.shared.state.lock();
         let mut last = state.end();
         let batches = joined(&turn.published)
@@ -120,7 +146,17 @@ impl Writer {
             })
             .collect();
         state.give_positions(&turn.opened);
-        let positions = state.take_moved();
+        let now = Instant::now();
+        let due = self.positions_due.is_some_and(|due| now >= due) || !turn.opened.is_empty();
+        let positions = if due { state.take_moved() } else { Vec::new() };
+        // What is published will be committed soon: looking then saves being told of each commit.
+        let look = state.has_moved() || !turn.published.is_empty();
+        self.positions_due = match self.positions_due {
+            _ if !look => None,
+            Some(at) if !due => Some(at),
+            _ => Some(now + COMMIT_DELAY),
+        };
+        state.writer_looks = self.positions_due.is_some();
         let trim = if positions.is_empty() { None } else { state.lowest() };
         Change { batches, positions, trim }
     }
