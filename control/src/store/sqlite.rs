@@ -8,6 +8,7 @@ mod cursors;
 mod failure;
 mod letters;
 mod log;
+mod numbers;
 mod purge;
 mod recalls;
 mod statuses;
@@ -16,6 +17,7 @@ mod writer;
 
 use self::failure::explain;
 use self::letters::{DeleteUpTo, Pile};
+use self::numbers::Numbers;
 use self::writer::Writer;
 use super::{Store, check_channel, check_push, invalid};
 use crate::error::{Code, Error, Result};
@@ -28,6 +30,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions, SqliteConnection};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a call that has returned survives.
@@ -74,6 +77,7 @@ const WRITER_CACHE_KIB: &str = "-65536";
 pub struct SqliteStore {
     writer: Writer,
     readers: SqlitePool,
+    numbers: Arc<Numbers>,
     epoch: u64,
 }
 
@@ -115,7 +119,9 @@ impl SqliteStore {
             .fetch_one(&mut connection)
             .await
             .map_err(explain)?;
-        Ok(Self { writer: Writer::start(connection, lock), readers, epoch: unsigned(epoch) })
+        let numbers = Arc::new(log::open_numbers(&mut connection).await?);
+        let writer = Writer::start(connection, lock);
+        Ok(Self { writer, readers, numbers, epoch: unsigned(epoch) })
     }
 }
 
@@ -229,7 +235,12 @@ impl Store for SqliteStore {
         if entries.is_empty() {
             return Ok(Vec::new());
         }
-        self.writer.write(log::AppendEntries(entries)).await
+        let numbers = self.numbers.clone();
+        let (seqs, ceiling) = self.writer.write(log::AppendEntries { entries, numbers }).await?;
+        if let Some(ceiling) = ceiling {
+            self.numbers.raise(ceiling);
+        }
+        Ok(seqs)
     }
 
     async fn reserve(&self, entries: Vec<Reserve>) -> Result<Vec<u64>> {
@@ -239,10 +250,14 @@ impl Store for SqliteStore {
                 return Err(invalid("a range of no numbers"));
             }
         }
-        if entries.is_empty() {
-            return Ok(Vec::new());
+        let wanted =
+            entries.iter().filter_map(|entry| Some((entry.channel.as_ref()?, entry.count)));
+        let (firsts, ceiling) = self.numbers.take(wanted);
+        if let Some(ceiling) = ceiling {
+            self.writer.write(log::RaiseCeiling(ceiling)).await?;
+            self.numbers.raise(ceiling);
         }
-        self.writer.write(log::ReserveRanges(entries)).await
+        Ok(firsts)
     }
 
     async fn read(&self, request: ReadRequest) -> Result<ReadPage> {
@@ -251,7 +266,7 @@ impl Store for SqliteStore {
     }
 
     async fn heads(&self, channels: Vec<Channel>) -> Result<Vec<Head>> {
-        log::heads(&self.readers, &channels).await
+        log::heads(&self.readers, &self.numbers, &channels).await
     }
 
     async fn get_cursors(&self, devices: Vec<DeviceKey>) -> Result<Vec<Cursors>> {
@@ -338,7 +353,6 @@ impl Store for SqliteStore {
 mod tests {
     use super::*;
     use crate::store::suite::{Fixture, store_suite};
-    use std::sync::Arc;
 
     /// A file in a folder of its own.
     struct InFile(tempfile::TempDir);

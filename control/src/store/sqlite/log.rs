@@ -1,55 +1,84 @@
-//! Message logs and the sequences they count with.
+//! Message logs.
 //!
 //! Statements take whole batches: lists travel as one JSON text, contents as one blob with offsets, so that a batch of
 //! any size is the same few prepared statements.
 
 use super::failure::explain;
+use super::numbers::{self, Numbers};
 use super::writer::Write;
 use super::{json, position, signed, unsigned};
 use crate::error::Result;
 use crate::store::{READ_BYTES_MAX, page_limit};
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use gpusher_proto::data::{Append, Channel, Head, Logged, Push, ReadPage, ReadRequest, Reserve};
+use gpusher_proto::data::{Append, Channel, Head, Logged, Push, ReadPage, ReadRequest};
 use prost::Message;
 use rustc_hash::FxHashSet;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Contents that go into one statement; SQLite takes at most 1,000,000,000 bytes.
 const STATEMENT_BYTES_MAX: usize = 16 << 20;
 
 /// Every entry has a channel and a push: the store checks that first.
-pub(super) struct AppendEntries(pub Vec<Append>);
+pub(super) struct AppendEntries {
+    pub(super) entries: Vec<Append>,
+    pub(super) numbers: Arc<Numbers>,
+}
 
 #[async_trait]
 impl Write for AppendEntries {
-    type Output = Vec<u64>;
+    /// A number per entry; and the ceiling, if it was raised.
+    type Output = (Vec<u64>, Option<u64>);
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Vec<u64>> {
-        insert_messages(connection, self.0.iter().filter_map(|entry| entry.push.as_ref())).await?;
-        let channels: Vec<_> =
-            self.0.iter().filter_map(|entry| Some((entry.channel.as_ref()?, 1))).collect();
-        let taken = take(connection, &channels, Purpose::Kept).await?;
-        insert_entries(connection, &self.0, taken).await
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
+        let entries = &self.entries;
+        insert_messages(connection, entries.iter().filter_map(|entry| entry.push.as_ref())).await?;
+        let channels: Vec<&Channel> =
+            entries.iter().filter_map(|entry| entry.channel.as_ref()).collect();
+        let (firsts, ceiling) = self.numbers.take(channels.iter().map(|channel| (*channel, 1)));
+        if let Some(ceiling) = ceiling {
+            raise_ceiling(connection, ceiling).await?;
+        }
+        let ids = count_entries(connection, &channels, &firsts).await?;
+        let places: Vec<Place> = std::iter::zip(ids, firsts)
+            .map(|(channel_id, seq)| Place { channel_id, seq: position(seq) })
+            .collect();
+        Ok((insert_entries(connection, entries, &places).await?, ceiling))
     }
 }
 
-pub(super) struct ReserveRanges(pub Vec<Reserve>);
+/// Makes a higher ceiling durable.
+pub(super) struct RaiseCeiling(pub u64);
 
 #[async_trait]
-impl Write for ReserveRanges {
-    type Output = Vec<u64>;
+impl Write for RaiseCeiling {
+    type Output = ();
 
-    async fn apply(&self, connection: &mut SqliteConnection) -> Result<Vec<u64>> {
-        let channels: Vec<_> = self
-            .0
-            .iter()
-            .filter_map(|entry| Some((entry.channel.as_ref()?, entry.count)))
-            .collect();
-        let taken = take(connection, &channels, Purpose::Live).await?;
-        Ok(taken.iter().map(|range| unsigned(range.first)).collect())
+    async fn apply(&self, connection: &mut SqliteConnection) -> Result<()> {
+        raise_ceiling(connection, self.0).await
     }
+}
+
+async fn raise_ceiling(connection: &mut SqliteConnection, ceiling: u64) -> Result<()> {
+    sqlx::query("UPDATE meta SET value = max(value, ?1) WHERE name = 'ceiling'")
+        .bind(position(ceiling))
+        .execute(connection)
+        .await
+        .map_err(explain)?;
+    Ok(())
+}
+
+/// The numbers of a file that has just been opened: above all that were given out before.
+pub(super) async fn open_numbers(connection: &mut SqliteConnection) -> Result<Numbers> {
+    let ceiling: i64 = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'ceiling'")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(explain)?;
+    let floor = unsigned(ceiling);
+    raise_ceiling(connection, numbers::raised(floor)).await?;
+    Ok(Numbers::new(floor))
 }
 
 /// Stores each message once, however many channels it goes to.
@@ -101,65 +130,50 @@ async fn insert_message_rows(
     Ok(())
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    Kept,
-    Live,
-}
-
-/// Numbers taken from a channel.
-struct Range {
+/// Where an entry goes.
+struct Place {
     channel_id: i64,
-    first: i64,
+    seq: i64,
 }
 
-/// Takes so many numbers of each channel named; one range per item, in order. A channel begins to exist here.
-async fn take(
+/// Counts the entries of each channel, and the last number it has; the channel's id per entry. A log begins to exist here.
+async fn count_entries(
     connection: &mut SqliteConnection,
-    wanted: &[(&Channel, u32)],
-    purpose: Purpose,
-) -> Result<Vec<Range>> {
+    channels: &[&Channel],
+    seqs: &[u64],
+) -> Result<Vec<i64>> {
     // Names come from clients, so that the maps are keyed by a hash they cannot foresee.
-    let mut totals = HashMap::<&Channel, i64>::new();
-    for (channel, count) in wanted {
-        *totals.entry(*channel).or_default() += i64::from(*count);
+    let mut totals = HashMap::<&Channel, (i64, i64)>::new();
+    for (&channel, &seq) in channels.iter().zip(seqs) {
+        let (last, entries) = totals.entry(channel).or_default();
+        *last = position(seq).max(*last);
+        *entries += 1;
     }
     let rows: Vec<_> = totals
         .iter()
-        .map(|(channel, total)| {
-            let entries = if purpose == Purpose::Kept { *total } else { 0 };
-            (channel.kind, channel.app_id, &channel.name, *total, entries)
+        .map(|(channel, (last, entries))| {
+            (channel.kind, channel.app_id, &channel.name, last, entries)
         })
         .collect();
-    let taken = sqlx::query(
+    let counted = sqlx::query(
         "INSERT INTO channels (kind, app_id, name, last_seq, entries)
          SELECT e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 4
          FROM json_each(?1) e
          WHERE true
          ON CONFLICT (kind, app_id, name) DO UPDATE SET
-             last_seq = last_seq + excluded.last_seq, entries = entries + excluded.entries
-         RETURNING kind, app_id, name, id, last_seq",
+             last_seq = max(last_seq, excluded.last_seq), entries = entries + excluded.entries
+         RETURNING kind, app_id, name, id",
     )
     .bind(json(&rows))
     .fetch_all(connection)
     .await
     .map_err(explain)?;
-
-    let mut free = HashMap::with_capacity(taken.len());
-    for row in &taken {
-        let channel = channel_of(row).map_err(explain)?;
-        let (id, last): (i64, i64) =
-            (row.try_get(3).map_err(explain)?, row.try_get(4).map_err(explain)?);
-        let first = last - totals[&channel] + 1;
-        free.insert(channel, Range { channel_id: id, first });
+    let mut ids = HashMap::with_capacity(counted.len());
+    for row in &counted {
+        let id: i64 = row.try_get(3).map_err(explain)?;
+        ids.insert(channel_of(row).map_err(explain)?, id);
     }
-    let ranges = wanted.iter().map(|(channel, count)| {
-        let rest = free.get_mut(*channel).expect("every channel comes back");
-        let range = Range { channel_id: rest.channel_id, first: rest.first };
-        rest.first += i64::from(*count);
-        range
-    });
-    Ok(ranges.collect())
+    Ok(channels.iter().map(|&channel| ids[channel]).collect())
 }
 
 fn channel_of(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Channel> {
@@ -171,12 +185,12 @@ fn channel_of(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Channel> {
 async fn insert_entries(
     connection: &mut SqliteConnection,
     entries: &[Append],
-    taken: Vec<Range>,
+    places: &[Place],
 ) -> Result<Vec<u64>> {
-    let rows: Vec<_> = std::iter::zip(entries, &taken)
-        .map(|(entry, range)| {
+    let rows: Vec<_> = std::iter::zip(entries, places)
+        .map(|(entry, place)| {
             let message = entry.push.as_ref().map_or(0, |push| push.id);
-            (range.channel_id, range.first, signed(message))
+            (place.channel_id, place.seq, signed(message))
         })
         .collect();
     let rows = json(&rows);
@@ -191,9 +205,9 @@ async fn insert_entries(
     .execute(&mut *connection)
     .await
     .map_err(explain)?;
-    let mut seqs: Vec<i64> = taken.iter().map(|range| range.first).collect();
+    let mut seqs: Vec<i64> = places.iter().map(|place| place.seq).collect();
     if inserted.rows_affected() < entries.len() as u64 {
-        restore_earlier(connection, &rows, &taken, &mut seqs).await?;
+        restore_earlier(connection, &rows, places, &mut seqs).await?;
     }
     Ok(seqs.into_iter().map(unsigned).collect())
 }
@@ -202,7 +216,7 @@ async fn insert_entries(
 async fn restore_earlier(
     connection: &mut SqliteConnection,
     rows: &str,
-    taken: &[Range],
+    places: &[Place],
     seqs: &mut [i64],
 ) -> Result<()> {
     let earlier: Vec<(i64, i64)> = sqlx::query_as(
@@ -219,7 +233,7 @@ async fn restore_earlier(
     for (index, seq) in earlier {
         let index = index as usize;
         seqs[index] = seq;
-        counted_twice.push((taken[index].channel_id, 1));
+        counted_twice.push((places[index].channel_id, 1));
     }
     forget_entries(connection, &counted_twice).await
 }
@@ -285,7 +299,11 @@ pub(super) async fn read(readers: &SqlitePool, request: ReadRequest) -> Result<R
     Ok(page)
 }
 
-pub(super) async fn heads(readers: &SqlitePool, channels: &[Channel]) -> Result<Vec<Head>> {
+pub(super) async fn heads(
+    readers: &SqlitePool,
+    numbers: &Numbers,
+    channels: &[Channel],
+) -> Result<Vec<Head>> {
     let keys: Vec<_> =
         channels.iter().map(|channel| (channel.kind, channel.app_id, &channel.name)).collect();
     let rows: Vec<(i64, i64)> = sqlx::query_as(
@@ -299,6 +317,10 @@ pub(super) async fn heads(readers: &SqlitePool, channels: &[Channel]) -> Result<
     .fetch_all(readers)
     .await
     .map_err(explain)?;
-    let heads = rows.into_iter();
-    Ok(heads.map(|(first, last)| Head { first: unsigned(first), last: unsigned(last) }).collect())
+    let heads = std::iter::zip(rows, channels).map(|((first, last), channel)| {
+        // The row knows of kept messages only.
+        let last = numbers.last(channel).unwrap_or_default().max(unsigned(last));
+        Head { first: unsigned(first), last }
+    });
+    Ok(heads.collect())
 }

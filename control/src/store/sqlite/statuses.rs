@@ -2,7 +2,7 @@
 
 use super::failure::explain;
 use super::writer::Write;
-use super::{json, position, signed, unsigned};
+use super::{position, signed, unsigned};
 use crate::error::Result;
 use crate::store::unix_ms;
 use async_trait::async_trait;
@@ -10,8 +10,46 @@ use gpusher_proto::data::Status;
 use rustc_hash::FxHashMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
+use std::sync::LazyLock;
 
 pub(super) struct AddStatus(pub Vec<Status>);
+
+const COLUMNS: usize = 20;
+
+/// Rows of one statement. A row costs a third of what it does as JSON; the largest statement takes most, so that few calls are made.
+const STATEMENT_ROWS: [usize; 3] = [256, 16, 1];
+
+static STATEMENTS: LazyLock<[String; 3]> = LazyLock::new(|| STATEMENT_ROWS.map(statement));
+
+fn statement(rows: usize) -> String {
+    let row = format!("({})", vec!["?"; COLUMNS].join(","));
+    format!(
+        "INSERT INTO statuses (id, filed_at_ms, app_id, type, accepted_at_ms, expires_at_ms,
+             recalled, gateways, stored, written, queued, acked, absent, expired, overflowed,
+             replayed, redelivered, dead, withdrawn, done)
+         VALUES {}
+         ON CONFLICT (id) DO UPDATE SET
+             app_id = max(app_id, excluded.app_id),
+             type = max(type, excluded.type),
+             accepted_at_ms = max(accepted_at_ms, excluded.accepted_at_ms),
+             expires_at_ms = max(expires_at_ms, excluded.expires_at_ms),
+             recalled = max(recalled, excluded.recalled),
+             gateways = gateways + excluded.gateways,
+             stored = stored + excluded.stored,
+             written = written + excluded.written,
+             queued = queued + excluded.queued,
+             acked = acked + excluded.acked,
+             absent = absent + excluded.absent,
+             expired = expired + excluded.expired,
+             overflowed = overflowed + excluded.overflowed,
+             replayed = replayed + excluded.replayed,
+             redelivered = redelivered + excluded.redelivered,
+             dead = dead + excluded.dead,
+             withdrawn = withdrawn + excluded.withdrawn,
+             done = done + excluded.done",
+        vec![row; rows].join(",")
+    )
+}
 
 #[async_trait]
 impl Write for AddStatus {
@@ -20,43 +58,29 @@ impl Write for AddStatus {
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<()> {
         let sums = sum_per_push(&self.0);
         let filed_at_ms = unix_ms();
-        let rows: Vec<_> = sums.iter().map(|sum| to_row(sum, filed_at_ms)).collect();
-        sqlx::query(
-            "INSERT INTO statuses (id, filed_at_ms, app_id, type, accepted_at_ms, expires_at_ms,
-                 recalled, gateways, stored, written, queued, acked, absent, expired, overflowed,
-                 replayed, redelivered, dead, withdrawn, done)
-             SELECT e.value ->> 0, e.value ->> 1, e.value ->> 2, e.value ->> 3, e.value ->> 4,
-                 e.value ->> 5, e.value ->> 6, e.value ->> 7, e.value ->> 8, e.value ->> 9,
-                 e.value ->> 10, e.value ->> 11, e.value ->> 12, e.value ->> 13, e.value ->> 14,
-                 e.value ->> 15, e.value ->> 16, e.value ->> 17, e.value ->> 18, e.value ->> 19
-             FROM json_each(?1) e
-             WHERE true
-             ON CONFLICT (id) DO UPDATE SET
-                 app_id = max(app_id, excluded.app_id),
-                 type = max(type, excluded.type),
-                 accepted_at_ms = max(accepted_at_ms, excluded.accepted_at_ms),
-                 expires_at_ms = max(expires_at_ms, excluded.expires_at_ms),
-                 recalled = max(recalled, excluded.recalled),
-                 gateways = gateways + excluded.gateways,
-                 stored = stored + excluded.stored,
-                 written = written + excluded.written,
-                 queued = queued + excluded.queued,
-                 acked = acked + excluded.acked,
-                 absent = absent + excluded.absent,
-                 expired = expired + excluded.expired,
-                 overflowed = overflowed + excluded.overflowed,
-                 replayed = replayed + excluded.replayed,
-                 redelivered = redelivered + excluded.redelivered,
-                 dead = dead + excluded.dead,
-                 withdrawn = withdrawn + excluded.withdrawn,
-                 done = done + excluded.done",
-        )
-        .bind(json(&rows))
-        .execute(connection)
-        .await
-        .map_err(explain)?;
+        let mut rest = &sums[..];
+        for (count, sql) in STATEMENT_ROWS.iter().zip(&*STATEMENTS) {
+            while let Some((rows, others)) = rest.split_at_checked(*count) {
+                insert(connection, sql, rows, filed_at_ms).await?;
+                rest = others;
+            }
+        }
         Ok(())
     }
+}
+
+async fn insert(
+    connection: &mut SqliteConnection,
+    sql: &'static str,
+    rows: &[Status],
+    filed_at_ms: i64,
+) -> Result<()> {
+    let mut query = sqlx::query(sql);
+    for value in rows.iter().flat_map(|status| to_row(status, filed_at_ms)) {
+        query = query.bind(value);
+    }
+    query.execute(connection).await.map_err(explain)?;
+    Ok(())
 }
 
 /// A batch reports the same push many times, as batches of one fan-out do: one row is written for it.
@@ -107,8 +131,10 @@ fn counters(status: &Status) -> [u64; 13] {
     counters_mut(&mut copy).map(|counter| *counter)
 }
 
-fn to_row(status: &Status, filed_at_ms: i64) -> Vec<i64> {
-    let mut row = vec![
+fn to_row(status: &Status, filed_at_ms: i64) -> [i64; COLUMNS] {
+    let mut row = [0; COLUMNS];
+    let (fixed, counts) = row.split_at_mut(7);
+    fixed.copy_from_slice(&[
         signed(status.id),
         filed_at_ms,
         i64::from(status.app_id),
@@ -116,8 +142,10 @@ fn to_row(status: &Status, filed_at_ms: i64) -> Vec<i64> {
         status.accepted_at_ms,
         status.expires_at_ms,
         i64::from(status.recalled),
-    ];
-    row.extend(counters(status).map(position));
+    ]);
+    for (value, counter) in counts.iter_mut().zip(counters(status)) {
+        *value = position(counter);
+    }
     row
 }
 

@@ -187,7 +187,9 @@ pub async fn everything_outlives_the_process(fixture: impl Fixture) {
     let epoch = store.epoch().await.unwrap();
     assert_ne!(epoch, 0);
     store.append(vec![entry(&own("ada"), push(1))]).await.unwrap();
-    store.reserve(vec![Reserve { channel: Some(own("ada")), count: 10 }]).await.unwrap();
+    let live = Reserve { channel: Some(own("eve")), count: 10 };
+    store.reserve(vec![Reserve { channel: Some(own("ada")), ..live.clone() }]).await.unwrap();
+    assert_eq!(store.reserve(vec![live.clone()]).await.unwrap(), [1]);
     acknowledge(&*store, "bob", "phone", 3).await;
     store.recall(9).await.unwrap();
     store.add_status(vec![Status { id: 1, written: 2, ..Status::default() }]).await.unwrap();
@@ -196,7 +198,9 @@ pub async fn everything_outlives_the_process(fixture: impl Fixture) {
     let store = fixture.open().await;
     assert_eq!(store.epoch().await.unwrap(), epoch);
     assert_eq!(ids(&*store, &own("ada"), NOON_MS).await, [1]);
-    assert_eq!(store.append(vec![entry(&own("ada"), push(2))]).await.unwrap(), [12]);
+    let next = store.append(vec![entry(&own("ada"), push(2))]).await.unwrap()[0];
+    assert!(next > 11, "{next} was given before");
+    assert!(store.reserve(vec![live]).await.unwrap()[0] > 10, "live numbers outlive it, too");
     assert_eq!(store.append(vec![entry(&own("ada"), push(1))]).await.unwrap(), [1]);
     assert_eq!(cursors_of(&*store, device("bob", "phone")).await.own, 3);
     store.append(vec![entry(&own("bob"), push(9))]).await.unwrap();
