@@ -12,7 +12,8 @@ use super::link::{End, Socket, Up, drive};
 use super::{http, perform};
 use crate::error::{Code, Error, Result};
 use crate::message_id::MessageIds;
-use futures_util::stream::{self, StreamExt};
+use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use gpusher_gateway::link::{LinkEnd, LinkEnds};
 use gpusher_proto::data::Record;
 use gpusher_proto::gateway::{App, Attach, Batch, Report, ToGateway, to_gateway};
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -108,7 +109,7 @@ impl Logic {
             commits,
             apps: apps.clone(),
             links: FxHashMap::default(),
-            works: JoinSet::new(),
+            works: FuturesUnordered::new(),
             stop: socket.stop.clone(),
             expected: expected.clone(),
             read_from: Instant::now() + start_wait,
@@ -227,7 +228,8 @@ struct Runner {
     commits: watch::Sender<Option<u64>>,
     apps: watch::Receiver<Vec<App>>,
     links: FxHashMap<LinkKey, Outlet>,
-    works: JoinSet<Done>,
+    /// In this task rather than in their own: most of them never wait, and a task costs more than they do.
+    works: FuturesUnordered<BoxFuture<'static, Done>>,
     stop: CancellationToken,
     expected: Arc<AtomicUsize>,
     read_from: Instant,
@@ -243,7 +245,7 @@ impl Runner {
             let room = self.may_read() && self.core.has_room();
             tokio::select! {
                 Some(input) = self.inputs.recv() => self.on_inputs(input),
-                Some(done) = self.works.join_next() => self.on_done(done),
+                Some(done) = self.works.next() => self.on_done(done),
                 Some(records) = self.records.recv(), if room => {
                     self.core.set_time((self.clock)());
                     self.core.on_records(records);
@@ -297,20 +299,16 @@ impl Runner {
         }
     }
 
-    fn on_done(&mut self, done: std::result::Result<Done, tokio::task::JoinError>) {
+    fn on_done(&mut self, done: Done) {
         self.core.set_time((self.clock)());
-        match done {
-            Ok(done) => self.core.on_done(done),
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => {}
-        }
+        self.core.on_done(done);
     }
 
     /// Lets out what the core has to say.
     fn pump(&mut self) {
         for lane in Lane::ALL {
             while let Some(work) = self.core.take_work(lane) {
-                self.works.spawn(perform::perform(self.data.clone(), work));
+                self.works.push(perform::perform(self.data.clone(), work).boxed());
             }
         }
         for key in self.core.link_keys() {
@@ -341,7 +339,7 @@ impl Runner {
             if self.core.is_flushed() {
                 return;
             }
-            match self.works.join_next().await {
+            match self.works.next().await {
                 Some(done) => self.on_done(done),
                 None => return,
             }
