@@ -65,7 +65,7 @@ impl Plan {
             return Err(BootError::NoRoom(budget.bound));
         }
         let epoch = clock::unix_ms();
-        let mut shard = shard_config(config, budget.connections.div_ceil(shards as u64));
+        let mut shard = shard_config(config, share(budget.connections, shards));
         shard.first_generation = (epoch % u64::from(ConnId::GENERATIONS)) as u32;
         Ok(Self { shards, epoch, cores, driver: Arc::new(driver), ring, budget, shard })
     }
@@ -93,10 +93,17 @@ fn direct_table(config: &RuntimeConfig, descriptors: u64) -> Option<u32> {
     (config.descriptors == Descriptors::Direct).then_some(entries)
 }
 
+/// What one shard may get of so many connections: the kernel spreads them by chance, so that some shard has more than its part. Four times the
+/// square root is more than four standard deviations.
+fn share(connections: u64, shards: usize) -> u64 {
+    let part = connections.div_ceil(shards as u64);
+    if shards == 1 { part } else { (part + 4 * part.isqrt()).min(connections) }
+}
+
 /// As many as `connections_max` takes; without it, one.
 fn rings_per_shard(config: &RuntimeConfig, shards: usize, entries: u32) -> u32 {
-    let connections = config.connections_max.unwrap_or(0).div_ceil(shards);
-    let rings = connections.div_ceil(entries as usize);
+    let connections = share(config.connections_max.unwrap_or(0) as u64, shards);
+    let rings = connections.div_ceil(u64::from(entries));
     u32::try_from(rings).unwrap_or(u32::MAX).clamp(1, RINGS_PER_SHARD_MAX)
 }
 
@@ -172,14 +179,15 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_maximum_is_shared_out() {
+    fn a_configured_maximum_is_shared_out_with_room_for_chance() {
         let plan = plan(|config| {
             config.shards = Some(3);
-            config.connections_max = Some(100);
+            config.connections_max = Some(300);
         });
         let plan = plan.unwrap();
-        assert_eq!((plan.budget.connections, plan.budget.bound), (100, Bound::Configured));
-        assert_eq!((plan.shards, plan.shard.connections_max), (3, 34));
+        assert_eq!((plan.budget.connections, plan.budget.bound), (300, Bound::Configured));
+        assert_eq!((plan.shards, plan.shard.connections_max), (3, 140));
+        assert_eq!((share(1_000_000, 2), share(5, 1), share(4, 2)), (502_828, 5, 4));
     }
 
     #[test]
@@ -206,10 +214,10 @@ mod tests {
             rings_per_shard(&config, 2, entries)
         };
         assert_eq!(rings(None, 20_000), 1);
-        assert_eq!(rings(Some(40_000), 20_000), 1);
-        assert_eq!(rings(Some(40_001), 20_000), 2);
-        assert_eq!(rings(Some(2_000_000), 20_000), 50);
-        assert_eq!(rings(Some(usize::MAX), 20_000), RINGS_PER_SHARD_MAX);
+        assert_eq!(rings(Some(20_000), 20_000), 1);
+        assert_eq!(rings(Some(40_000), 20_000), 2);
+        assert_eq!(rings(Some(2_000_000), 20_000), 51);
+        assert_eq!(rings(Some(1 << 40), 20_000), RINGS_PER_SHARD_MAX);
     }
 
     #[test]
