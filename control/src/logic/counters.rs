@@ -55,6 +55,8 @@ counts! {
     Logins = "counter" "logins",
     /// Logins refused: too many waiting.
     LoginsOverloaded = "counter" "logins_overloaded",
+    /// Logins told when to come back: more at once than the set rate.
+    LoginsDeferred = "counter" "logins_deferred",
     /// Logins refused: the store or the routes did not answer.
     LoginsUnavailable = "counter" "logins_unavailable",
     /// Logins refused: their device is in a kick loop.

@@ -18,6 +18,8 @@ pub struct Limits {
     pub backlog_bytes: usize,
     /// A gateway that gives no credit for this long while commands wait is cut off.
     pub stall_ms: u64,
+    /// Logins taken a second, a second's worth of them at once; the others are told when to come back, at this rate. 0: as many as come.
+    pub logins_per_s: u32,
     /// Logins waiting to be bound; beyond it they are refused as overloaded.
     pub logins_waiting: usize,
     /// Logins bound at once.
@@ -77,6 +79,7 @@ impl Default for Limits {
             backlog_commands: 16_384,
             backlog_bytes: 64 << 20,
             stall_ms: 30_000,
+            logins_per_s: 0,
             logins_waiting: 200_000,
             login_batch: 512,
             replays: 256,

@@ -118,7 +118,7 @@ async fn read(data: &Data, ask: ReadAsk) -> (ReadAsk, Result<ReadPage>) {
 async fn give_up(data: &Data, ask: DeadAsk, page: (u32, u32), now: Now) -> Result<DeadAnswer> {
     let mut through = Positions::default();
     let mut letters = Vec::new();
-    let channels = channels_of(ask.device.app_id, &ask.device.user);
+    let channels = channels_of(ask.device.app_id, ask.device.user());
     for (index, channel) in channels.into_iter().enumerate() {
         let (after, last) = (ask.after[index], ask.through[index]);
         if after >= last {
@@ -152,8 +152,8 @@ async fn give_up(data: &Data, ask: DeadAsk, page: (u32, u32), now: Now) -> Resul
 fn letter(ask: &DeadAsk, push: Push, now: Now) -> Option<DeadLetter> {
     Some(DeadLetter {
         app_id: ask.device.app_id,
-        user: ask.device.user.to_string(),
-        device: ask.device.device.to_string(),
+        user: ask.device.user().to_owned(),
+        device: ask.device.device().to_owned(),
         push: Some(push),
         reason: "not acknowledged".to_owned(),
         at_ms: now.unix_ms,

@@ -142,7 +142,7 @@ fn taken_at_end(session: &Session, closed: &Closed) -> Positions {
     };
     std::array::from_fn(|channel| {
         let handed = match channel {
-            own if own == ChannelKind::Own as usize => session.reported_own,
+            own if own == ChannelKind::Own as usize => session.reported_own(),
             _ => find(&closed.through, channel).unwrap_or(0),
         };
         match find(&closed.unwritten_from, channel) {

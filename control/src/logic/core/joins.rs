@@ -46,7 +46,7 @@ impl Core {
             Phase::Live => {
                 self.start_replay(ask.conn, Replay::of(vec![walk]), false);
             }
-            _ => session.joins.push(walk),
+            _ => session.rare_mut().joins.push(walk),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Two clients with one device name replace each other for ever; this notices.
 
-use super::session::Device;
+use super::Device;
 use rustc_hash::FxHashMap;
 
 const WINDOW_MS: u64 = 60_000;

@@ -29,11 +29,11 @@ impl Core {
         let route = |session: &Session| Route {
             conn: session.conn,
             app_id: session.device.app_id,
-            user: session.device.user.to_string(),
-            device: session.device.device.to_string(),
+            user: session.device.user().to_owned(),
+            device: session.device.device().to_owned(),
             gateway,
             gateway_epoch: epoch,
-            version: session.version,
+            version: session.version.into(),
             since_ms: session.since_ms,
         };
         let routes = self.sessions.iter().filter(bound).map(route).collect();
@@ -132,26 +132,18 @@ impl Core {
     fn log_in_one_again(&mut self, key: LinkKey, conn: u64, taken: &FxHashMap<(usize, u32), u64>) {
         self.take_shared_as_read(conn, taken);
         let Some(session) = self.sessions.get_mut(conn) else { return };
-        let opened = Opened {
-            conn,
-            app_id: session.device.app_id,
-            user: session.device.user.to_string(),
-            device: session.device.device.to_string(),
-            version: session.version,
-            at_ms: session.since_ms,
-            again: true,
-            ..Opened::default()
-        };
+        let opened = Opened { again: true, ..session.opened() };
         let acked = session.acked;
         let replay = session.replay.take().unwrap_or_default();
-        let mut joins = std::mem::take(&mut session.joins);
+        let mut joins = session.take_joins();
         joins.extend(replay.walks.into_iter().filter(|walk| walk.join.is_some()));
         self.command(conn, command::Kind::SyncStart(SyncStart { conn }));
         self.on_opened(key, opened);
         if let Some(session) = self.sessions.get_mut(conn) {
-            session.known = Some(acked);
-            session.joins = joins;
-            session.early_requests = replay.requests;
+            let rare = session.rare_mut();
+            rare.known = Some(acked);
+            rare.joins = joins;
+            rare.early_requests = replay.requests;
         }
     }
 

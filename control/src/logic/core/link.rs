@@ -1,7 +1,8 @@
 //! One gateway's link: what waits for its credit, what it was given to do, whom it has.
 
+use super::login::Waiting;
 use super::plan::PushPart;
-use gpusher_proto::gateway::{Batch, Command, Delivery, Hello, Load, Opened, command, delivery};
+use gpusher_proto::gateway::{Batch, Command, Delivery, Hello, Load, command, delivery};
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,7 +42,7 @@ const BATCH_COMMANDS: usize = 1_024;
 
 /// A command that waits for credit.
 #[derive(Debug)]
-struct Waiting {
+struct Queued {
     command: Command,
     bytes: usize,
     /// The queue's record that is done when this was sent, for commands without an outcome.
@@ -64,7 +65,7 @@ pub struct Link {
     /// A lease call is under way.
     pub leasing: bool,
     /// Logins reported before the lease was registered.
-    pub early: Vec<Opened>,
+    pub(super) early: Vec<Waiting>,
     /// It has announced its sessions.
     pub announced: bool,
     /// Its last report of load.
@@ -80,7 +81,7 @@ pub struct Link {
     /// Since when commands wait without credit.
     pub stalled_since_ms: Option<u64>,
     credit: u64,
-    backlog: VecDeque<Waiting>,
+    backlog: VecDeque<Queued>,
     backlog_bytes: usize,
 }
 
@@ -112,7 +113,7 @@ impl Link {
     pub fn push(&mut self, kind: command::Kind, offset: Option<u64>) {
         let bytes = cost(&kind);
         self.backlog_bytes += bytes;
-        self.backlog.push_back(Waiting { command: Command { kind: Some(kind) }, bytes, offset });
+        self.backlog.push_back(Queued { command: Command { kind: Some(kind) }, bytes, offset });
     }
 
     /// The gateway takes that many more commands.

@@ -5,7 +5,7 @@ use super::replay::{Replay, Walk};
 use super::session::resume;
 use super::*;
 use gpusher_proto::data::{Channel, ConnKey, Head, Route};
-use gpusher_proto::gateway::{Admit, ChannelKind, Kick};
+use gpusher_proto::gateway::{Admit, ChannelKind, Kick, Position};
 
 /// Codes of proto/WIRE.md section 4 that logic gives.
 pub(super) mod code {
@@ -24,34 +24,64 @@ const ADVICE_STAY_AWAY: u32 = 2;
 /// When a refused login may try again: spread over a second by the connection's number.
 const RETRY_MS: u32 = 2_000;
 
+/// A login in line. A gateway announces a million at once: what is in the session is not held a second time.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    conn: u64,
+    again: bool,
+    /// Epoch and positions, if the client named any.
+    resume: Option<Box<(u64, Vec<Position>)>>,
+}
+
+impl From<Opened> for Waiting {
+    fn from(opened: Opened) -> Self {
+        let Opened { conn, again, epoch, resume, .. } = opened;
+        let resume = (!resume.is_empty()).then(|| Box::new((epoch, resume)));
+        Self { conn, again, resume }
+    }
+}
+
+impl Waiting {
+    fn opened(self, session: &Session) -> Opened {
+        let (epoch, resume) = self.resume.map(|named| *named).unwrap_or_default();
+        Opened { again: self.again, epoch, resume, ..session.opened() }
+    }
+}
+
 impl Core {
     pub(super) fn on_opened(&mut self, key: LinkKey, opened: Opened) {
         self.count(Count::Logins, 1);
-        let device = Device::new(opened.app_id, &opened.user, &opened.device);
         if !opened.again && self.logins.len() >= self.limits.logins_waiting {
             self.count(Count::LoginsOverloaded, 1);
             return self.refuse(opened.conn, code::OVERLOADED, "too many logins");
         }
-        let looping = self.kick_loops.is_loop(self.now.mono_ms, &device);
-        if !opened.again && !device.device.is_empty() && looping {
+        if !opened.again
+            && let Err(delay_ms) = self.admission.take(self.now.mono_ms)
+        {
+            self.count(Count::LoginsDeferred, 1);
+            let text = "too many logins at once: come back later";
+            return self.refuse_for(opened.conn, code::OVERLOADED, delay_ms, text);
+        }
+        let session = Session::new(&opened, self.new_job());
+        let is_watched = !opened.again && !session.device.is_nameless();
+        if is_watched && self.kick_loops.is_loop(self.now.mono_ms, &session.device) {
             self.count(Count::KickLoops, 1);
             return self.refuse(opened.conn, code::KICK_LOOP, "this device keeps replacing itself");
         }
         self.remove_session(opened.conn);
-        let login = self.new_job();
-        self.sessions.insert(Session::new(&opened, login));
+        self.sessions.insert(session);
         let link = self.link(key);
         *link.sessions.entry(opened.app_id).or_default() += 1;
-        self.log_in(opened);
+        self.log_in(opened.into());
     }
 
     /// Puts a login in line, or has it wait for its gateway's lease.
-    fn log_in(&mut self, opened: Opened) {
-        let gateway = ConnId::from_raw(opened.conn).gateway();
+    fn log_in(&mut self, login: Waiting) {
+        let gateway = ConnId::from_raw(login.conn).gateway();
         let key = self.gateways.get(&gateway);
         match key.and_then(|key| self.links.get_mut(key)).filter(|link| !link.leased) {
-            Some(link) => link.early.push(opened),
-            None => self.logins.push_back(opened),
+            Some(link) => link.early.push(login),
+            None => self.logins.push_back(login),
         }
     }
 
@@ -61,6 +91,10 @@ impl Core {
             code::KICK_LOOP => self.limits.kick_loop_delay_ms,
             _ => RETRY_MS + spread_ms,
         };
+        self.refuse_for(conn, code, delay_ms, text);
+    }
+
+    fn refuse_for(&mut self, conn: u64, code: u32, delay_ms: u32, text: &str) {
         let text = text.to_owned();
         let admit = Admit { conn, code, text, delay_ms, ..Admit::default() };
         self.command(conn, command::Kind::Admit(admit));
@@ -69,19 +103,20 @@ impl Core {
     pub(super) fn take_logins(&mut self) -> Option<Work> {
         let mut asks = Vec::new();
         while asks.len() < self.limits.login_batch {
-            let Some(opened) = self.logins.pop_front() else { break };
-            match self.sessions.get(opened.conn) {
+            let Some(login) = self.logins.pop_front() else { break };
+            match self.sessions.get(login.conn) {
                 Some(session) if session.closed => {
-                    self.remove_session(opened.conn);
+                    self.remove_session(login.conn);
                 }
-                Some(_) => asks.extend(self.login_ask(opened)),
+                Some(session) => asks.extend(self.login_ask(session, login)),
                 None => {}
             }
         }
         (!asks.is_empty()).then_some(Work::Login(asks))
     }
 
-    fn login_ask(&self, opened: Opened) -> Option<LoginAsk> {
+    fn login_ask(&self, session: &Session, login: Waiting) -> Option<LoginAsk> {
+        let opened = login.opened(session);
         let gateway = ConnId::from_raw(opened.conn).gateway();
         let link = self.links.get(self.gateways.get(&gateway)?)?;
         let route = Route {
@@ -94,10 +129,8 @@ impl Core {
             version: opened.version,
             since_ms: opened.at_ms,
         };
-        let device = Device::new(opened.app_id, &opened.user, &opened.device);
-        let pending = self.cursors.pending(&device);
-        let login = self.sessions.get(opened.conn)?.login;
-        Some(LoginAsk { opened, route, login, pending })
+        let pending = self.cursors.pending(&session.device);
+        Some(LoginAsk { opened, route, login: session.login, pending })
     }
 
     pub(super) fn on_login(&mut self, answer: LoginAnswer) {
@@ -114,7 +147,7 @@ impl Core {
             return;
         }
         if std::mem::take(&mut session.rebind) {
-            return self.log_in(opened);
+            return self.log_in(opened.into());
         }
         let device = session.device.clone();
         // Sent after the heads were read and before this connection is a member: it is only in the log.
@@ -126,7 +159,7 @@ impl Core {
         // What moved before the store was asked is in the answer; what moved since is still here.
         let cursors = furthest(cursors, &self.cursors.pending(&device));
         let (from, resumed) = match opened.again {
-            true => (session.known.take().unwrap_or(cursors), Vec::new()),
+            true => (session.take_known().unwrap_or(cursors), Vec::new()),
             false => resume(&opened, self.store_epoch, &cursors, &heads),
         };
         session.acked = from;
@@ -154,7 +187,7 @@ impl Core {
             .collect();
         let mut replay = Replay::of(walks);
         if let Some(session) = self.sessions.get_mut(opened.conn) {
-            replay.requests = session.early_requests.drain(..).collect();
+            replay.requests = session.take_early_requests();
         }
         // A login holds from the start; a session announced again may or may not.
         self.start_replay(opened.conn, replay, !opened.again);
@@ -166,7 +199,7 @@ impl Core {
         if ask.opened.again {
             // A later report stands in line itself.
             if self.sessions.get(conn).is_some_and(|session| session.login == ask.login) {
-                self.logins.push_back(ask.opened);
+                self.logins.push_back(ask.opened.into());
             }
             return;
         }
@@ -188,7 +221,7 @@ impl Core {
             }
             self.count(Count::Replaced, 1);
             let device = Device::new(route.app_id, &route.user, &route.device);
-            if !device.device.is_empty() && route.device == opened.device {
+            if !device.is_nameless() && route.device == opened.device {
                 self.kick_loops.replaced(self.now.mono_ms, &device);
             }
             let kick = Kick {
@@ -209,7 +242,7 @@ impl Core {
         self.unbinds.push(ConnKey {
             conn,
             app_id: session.device.app_id,
-            user: session.device.user.to_string(),
+            user: session.device.user().to_owned(),
             gateway_epoch: link.epoch,
         });
     }

@@ -10,6 +10,7 @@
 //!   in the connection's hold, and dropped as a duplicate;
 //! - a record is committed when each gateway that it went to has answered for it or lost its link.
 
+pub mod admission;
 mod connections;
 mod consume;
 pub mod cursor;
@@ -27,6 +28,7 @@ pub mod replay;
 mod replaying;
 pub mod sequence;
 pub mod session;
+pub mod sessions;
 #[cfg(test)]
 mod simulation;
 pub mod status;
@@ -35,16 +37,17 @@ mod upstream;
 pub mod withdrawal;
 pub mod work;
 
+pub use crate::device::Device;
 pub use cursor::{Positions, furthest};
 pub use link::LinkKey;
 pub use login::channels_of;
 pub use plan::{Prepared, PreparedPush, channel_kind, is_expired};
 pub use sequence::Blocks;
-pub use session::Device;
 
 use super::counters::{Count, Counters};
 use super::limits::Limits;
 use crate::message_id::MessageIds;
+use admission::Admission;
 use consume::Tail;
 use cursor::CursorWrites;
 use gpusher_proto::conn_id::ConnId;
@@ -56,7 +59,8 @@ use kick_loop::KickLoops;
 use link::Link;
 use replay::Quiet;
 use rustc_hash::FxHashMap;
-use session::{Phase, Session, Sessions};
+use session::{Phase, Session};
+use sessions::Sessions;
 use status::Deltas;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -106,7 +110,8 @@ pub struct Core {
     retried: BTreeSet<(u64, u64)>,
 
     sessions: Sessions,
-    logins: VecDeque<Opened>,
+    logins: VecDeque<login::Waiting>,
+    admission: Admission,
     kick_loops: KickLoops,
     unbinds: Vec<ConnKey>,
     cursors: CursorWrites,
@@ -165,6 +170,7 @@ impl Core {
             retried: BTreeSet::new(),
             sessions: Sessions::default(),
             logins: VecDeque::new(),
+            admission: Admission::new(limits.logins_per_s),
             kick_loops: KickLoops::new(limits.replaced_devices, limits.replaced_per_minute),
             unbinds: Vec::new(),
             cursors: CursorWrites::default(),

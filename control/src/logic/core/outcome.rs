@@ -58,10 +58,10 @@ impl Core {
             }
             let Some(session) = self.sessions.get_mut(conn).filter(|_| part.kept) else { continue };
             if absent.contains(&conn) {
-                session.unacked.retain(|&(seq, _)| seq != part.seq);
+                session.forget_own(part.seq);
                 continue;
             }
-            session.reported_own = session.reported_own.max(part.seq);
+            session.report_own(part.seq);
             let taken = was_written(outcome) && !waiting.contains(&conn);
             if session.version == 0 && taken && session.phase == Phase::Live {
                 self.take_as_read(conn, ChannelKind::Own as usize, part.seq);

@@ -3,7 +3,7 @@
 use super::cursor::Positions;
 
 /// The redelivery clock of one session.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Redelivery {
     /// Since when nothing moved although something is unacknowledged; none: nothing is.
     waiting_since_ms: Option<u64>,

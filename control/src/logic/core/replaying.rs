@@ -241,7 +241,7 @@ impl Core {
                 session.acked[channel] = session.acked[channel].max(seq);
             }
         }
-        let joins = std::mem::take(&mut session.joins);
+        let joins = session.take_joins();
         self.set_phase(conn, Phase::Live);
         let mut requests = replay.requests.iter().copied().map(Some).collect::<Vec<_>>();
         if requests.is_empty() {
@@ -271,7 +271,7 @@ impl Core {
         let conn = drained.conn;
         let Some(session) = self.sessions.get_mut(conn) else { return };
         let spilled: Vec<(Channel, u64)> = spilled_logs(&session.device, &drained.spilled_from);
-        let reported_own = session.reported_own;
+        let reported_own = session.reported_own();
         let (version, phase) = (session.version, session.phase);
         if !drained.spilled_from.is_empty() {
             self.count(Count::Spills, 1);
@@ -323,7 +323,7 @@ impl Core {
         let conn = asked.conn;
         let Some(session) = self.sessions.get_mut(conn) else { return };
         match (session.phase, session.replay.as_mut()) {
-            (Phase::Opening, _) => session.early_requests.extend(asked.request),
+            (Phase::Opening, _) => session.rare_mut().early_requests.extend(asked.request),
             (Phase::Gone, _) => {}
             (_, Some(replay)) => replay.requests.extend(asked.request),
             (_, None) => {
@@ -341,7 +341,7 @@ impl Core {
     pub(super) fn resend(&self, conn: u64) -> Replay {
         let Some(session) = self.sessions.get(conn) else { return Replay::default() };
         let handed = self.handed(session);
-        let channels = login::channels_of(session.device.app_id, &session.device.user);
+        let channels = login::channels_of(session.device.app_id, session.device.user());
         let told = if session.version == 0 { 1 } else { channels.len() };
         let walks = channels.into_iter().enumerate().take(told).map(|(index, channel)| {
             let mut walk = Walk::new(channel, session.acked[index], handed[index]);
@@ -364,7 +364,7 @@ impl Core {
 
 /// The logs to walk again. A topic's position is the client's own: it joins again with `since` if it wants.
 fn spilled_logs(device: &Device, spilled: &[Position]) -> Vec<(Channel, u64)> {
-    let channels = login::channels_of(device.app_id, &device.user);
+    let channels = login::channels_of(device.app_id, device.user());
     let log = |position: &Position| {
         let channel = channels.get(usize::try_from(position.channel).ok()?)?;
         Some((channel.clone(), position.seq))

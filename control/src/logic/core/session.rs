@@ -1,38 +1,12 @@
 //! One connection as logic sees it: what it acknowledged, what it was handed, and where its replay stands.
 
 use super::cursor::Positions;
-use super::redeliver::Redelivery;
+use super::redeliver::{Redelivery, Schedule, Verdict};
 use super::replay::{Replay, Walk};
-use gpusher_proto::data::{DeviceKey, Head};
+use crate::device::Device;
+use gpusher_proto::data::Head;
 use gpusher_proto::gateway::{Opened, Resumed};
-use rustc_hash::FxHashMap;
-use slab::Slab;
 use std::collections::VecDeque;
-use std::sync::Arc;
-
-/// A device of a user of an app: who has cursors.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Device {
-    /// The app.
-    pub app_id: u32,
-    /// The user.
-    pub user: Arc<str>,
-    /// The device, which may be empty.
-    pub device: Arc<str>,
-}
-
-impl Device {
-    /// A device.
-    pub fn new(app_id: u32, user: &str, device: &str) -> Self {
-        Self { app_id, user: user.into(), device: device.into() }
-    }
-
-    /// As the store names it.
-    pub fn key(&self) -> DeviceKey {
-        let (user, device) = (self.user.to_string(), self.device.to_string());
-        DeviceKey { app_id: self.app_id, user, device }
-    }
-}
 
 /// Where a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,31 +32,42 @@ pub enum Phase {
 /// Kept messages of the own channel without an acknowledgement that are remembered by id; beyond it their acknowledgement is not counted.
 const UNACKED_MAX: usize = 64;
 
-/// A connection.
+/// A connection. Millions of them are held: what most of them do not have most of the time is in [`Rare`].
 #[derive(Debug)]
 pub struct Session {
     /// Its id.
     pub conn: u64,
     /// Whose it is.
     pub device: Device,
-    /// Of the wire.
-    pub version: u32,
     /// When it logged in, Unix ms.
     pub since_ms: i64,
-    /// Where it stands.
-    pub phase: Phase,
     /// Which report of its login this is about: answers to earlier ones are void.
     pub login: u64,
-    /// It ended while its route was being bound.
-    pub closed: bool,
-    /// Its gateway's routes were lost while its own was being bound: once more.
-    pub rebind: bool,
-    /// It was live before, and had acknowledged this much: more than the cursor says, or less, if it shares that with others.
-    pub known: Option<Positions>,
     /// Cursor: received up to here.
     pub acked: Positions,
     /// Kept messages were given to the connection up to here.
     pub handed: Positions,
+    /// The replay under way.
+    pub replay: Option<Box<Replay>>,
+    rare: Option<Box<Rare>>,
+    /// Of the wire.
+    pub version: u8,
+    /// Where it stands.
+    pub phase: Phase,
+    /// It ended while its route was being bound.
+    pub closed: bool,
+    /// Its gateway's routes were lost while its own was being bound: once more.
+    pub rebind: bool,
+}
+
+// Logic, routes and the names together stay below 300 bytes a connection.
+const _: () = assert!(size_of::<Option<Session>>() <= 120);
+
+/// What a session has while something is under way for it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Rare {
+    /// It was live before, and had acknowledged this much: more than the cursor says, or less, if it shares that with others.
+    pub known: Option<Positions>,
     /// Own channel: the gateway has reported on everything up to here (version 0's cursor at the end).
     pub reported_own: u64,
     /// Own channel: (sequence, message) without an acknowledgement.
@@ -91,8 +76,6 @@ pub struct Session {
     pub redelivery: Redelivery,
     /// Its dead letters are being filed.
     pub filing: bool,
-    /// The replay under way.
-    pub replay: Option<Box<Replay>>,
     /// Topics to replay after the replay under way.
     pub joins: Vec<Walk>,
     /// Sync requests that came before the cursors were known.
@@ -106,31 +89,127 @@ impl Session {
             login,
             conn: opened.conn,
             device: Device::new(opened.app_id, &opened.user, &opened.device),
-            version: opened.version,
             since_ms: opened.at_ms,
+            acked: [0; 3],
+            handed: [0; 3],
+            replay: None,
+            rare: None,
+            version: u8::try_from(opened.version).unwrap_or(u8::MAX),
             phase: Phase::Opening,
             closed: false,
             rebind: false,
-            known: None,
-            acked: [0; 3],
-            handed: [0; 3],
-            reported_own: 0,
-            unacked: VecDeque::new(),
-            redelivery: Redelivery::default(),
-            filing: false,
-            replay: None,
-            joins: Vec::new(),
-            early_requests: Vec::new(),
+        }
+    }
+
+    /// What of its report is still known.
+    pub fn opened(&self) -> Opened {
+        Opened {
+            conn: self.conn,
+            app_id: self.device.app_id,
+            user: self.device.user().to_owned(),
+            device: self.device.device().to_owned(),
+            version: self.version.into(),
+            at_ms: self.since_ms,
+            ..Opened::default()
+        }
+    }
+
+    /// What is under way, if anything is.
+    pub fn rare(&self) -> Option<&Rare> {
+        self.rare.as_deref()
+    }
+
+    /// What is under way, to change; [`Session::settle`] gives it back when nothing is left.
+    pub fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Frees what says nothing any more.
+    pub fn settle(&mut self) {
+        let acked = self.acked[0];
+        self.rare.take_if(|rare| {
+            // What was reported has been acknowledged.
+            **rare == Rare { reported_own: rare.reported_own.min(acked), ..Rare::default() }
+        });
+    }
+
+    /// What it had acknowledged before it was announced again.
+    pub fn take_known(&mut self) -> Option<Positions> {
+        let known = self.rare.as_mut().and_then(|rare| rare.known.take());
+        self.settle();
+        known
+    }
+
+    /// Topics that waited for the replay's end.
+    pub fn take_joins(&mut self) -> Vec<Walk> {
+        let joins = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.joins));
+        self.settle();
+        joins.unwrap_or_default()
+    }
+
+    /// Sync requests that came before the cursors were known.
+    pub fn take_early_requests(&mut self) -> Vec<u64> {
+        let requests = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.early_requests));
+        self.settle();
+        requests.unwrap_or_default()
+    }
+
+    /// Whether it is due for a look at what it has not acknowledged: version 0 acknowledges by taking, and a session in a replay or with
+    /// dead letters under way is not due.
+    pub fn is_redeliverable(&self) -> bool {
+        let filing = self.rare().is_some_and(|rare| rare.filing);
+        self.version > 0 && self.phase == Phase::Live && !filing
+    }
+
+    /// Looks at what it was handed and has not acknowledged.
+    pub fn check_redelivery(
+        &mut self,
+        now_ms: u64,
+        handed: &Positions,
+        schedule: Schedule,
+    ) -> Verdict {
+        let acked = self.acked;
+        if self.rare.is_none()
+            && std::iter::zip(&acked, handed).all(|(acked, handed)| acked >= handed)
+        {
+            return Verdict::Wait;
+        }
+        let verdict = self.rare_mut().redelivery.check(now_ms, &acked, handed, schedule);
+        self.settle();
+        verdict
+    }
+
+    /// Own channel: the gateway has reported on everything up to here.
+    pub fn reported_own(&self) -> u64 {
+        self.rare().map_or(0, |rare| rare.reported_own)
+    }
+
+    /// The gateway has reported on a message of the own channel. Only version 0's cursor goes by it.
+    pub fn report_own(&mut self, seq: u64) {
+        if self.version == 0 && seq > self.acked[0] {
+            let reported = &mut self.rare_mut().reported_own;
+            *reported = (*reported).max(seq);
+        }
+    }
+
+    /// The connection did not get a message of the own channel.
+    pub fn forget_own(&mut self, seq: u64) {
+        if let Some(rare) = &mut self.rare {
+            rare.unacked.retain(|&(unacked, _)| unacked != seq);
         }
     }
 
     /// A kept message of the own channel goes to the connection.
     pub fn hand_own(&mut self, seq: u64, message: u64) {
-        let newest = self.unacked.back().map_or(self.acked[0], |&(seq, _)| seq);
-        if self.version > 0 && seq > newest && self.unacked.len() < UNACKED_MAX {
-            self.unacked.push_back((seq, message));
-        }
         self.handed[0] = self.handed[0].max(seq);
+        if self.version == 0 {
+            return;
+        }
+        let unacked = self.rare().map(|rare| &rare.unacked);
+        let newest = unacked.and_then(|it| it.back()).map_or(self.acked[0], |&(seq, _)| seq);
+        if seq > newest && unacked.map_or(0, VecDeque::len) < UNACKED_MAX {
+            self.rare_mut().unacked.push_back((seq, message));
+        }
     }
 
     /// Moves a cursor; the messages of the own channel that are received by it. Empty and false if it does not move.
@@ -139,10 +218,13 @@ impl Session {
             return (false, Vec::new());
         }
         self.acked[channel] = seq;
-        self.redelivery.progressed();
         let mut received = Vec::new();
-        while channel == 0 && self.unacked.front().is_some_and(|&(own, _)| own <= seq) {
-            received.extend(self.unacked.pop_front().map(|(_, message)| message));
+        if let Some(rare) = &mut self.rare {
+            rare.redelivery.progressed();
+            while channel == 0 && rare.unacked.front().is_some_and(|&(own, _)| own <= seq) {
+                received.extend(rare.unacked.pop_front().map(|(_, message)| message));
+            }
+            self.settle();
         }
         (true, received)
     }
@@ -171,63 +253,6 @@ pub fn resume(
         answers.push(Resumed { channel: named.channel, result, seq });
     }
     (from, answers)
-}
-
-/// All sessions: by connection, and in a stable order to be swept in slices.
-#[derive(Debug, Default)]
-pub struct Sessions {
-    slots: Slab<Session>,
-    by_conn: FxHashMap<u64, usize>,
-}
-
-impl Sessions {
-    /// Adds a session, replacing one of the same connection.
-    pub fn insert(&mut self, session: Session) {
-        let conn = session.conn;
-        self.remove(conn);
-        let slot = self.slots.insert(session);
-        self.by_conn.insert(conn, slot);
-    }
-
-    /// Takes a session out.
-    pub fn remove(&mut self, conn: u64) -> Option<Session> {
-        self.by_conn.remove(&conn).map(|slot| self.slots.remove(slot))
-    }
-
-    /// A session.
-    pub fn get(&self, conn: u64) -> Option<&Session> {
-        self.by_conn.get(&conn).map(|&slot| &self.slots[slot])
-    }
-
-    /// A session, to change.
-    pub fn get_mut(&mut self, conn: u64) -> Option<&mut Session> {
-        self.by_conn.get(&conn).map(|&slot| &mut self.slots[slot])
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
-    }
-
-    /// All sessions.
-    pub fn iter(&self) -> impl Iterator<Item = &Session> {
-        self.slots.iter().map(|(_, session)| session)
-    }
-
-    /// The session in a slot, if any: for sweeps.
-    pub fn in_slot(&mut self, slot: usize) -> Option<&mut Session> {
-        self.slots.get_mut(slot)
-    }
-
-    /// Slots are below this.
-    pub fn slots(&self) -> usize {
-        self.slots.capacity()
-    }
 }
 
 #[cfg(test)]

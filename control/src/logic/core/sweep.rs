@@ -57,7 +57,7 @@ impl Core {
             attempts: self.limits.redeliver_attempts,
         };
         let acked = session.acked;
-        match session.redelivery.check(self.now.mono_ms, &acked, &handed, schedule) {
+        match session.check_redelivery(self.now.mono_ms, &handed, schedule) {
             Verdict::Wait => {}
             Verdict::Resend => {
                 self.count(Count::Redelivered, 1);
@@ -66,7 +66,7 @@ impl Core {
                 self.start_replay(conn, replay, false);
             }
             Verdict::GiveUp(through) => {
-                session.filing = true;
+                session.rare_mut().filing = true;
                 let device = session.device.clone();
                 self.dead.push_back(DeadAsk { conn, device, after: acked, through });
             }
@@ -83,7 +83,8 @@ impl Core {
 
     pub(super) fn on_dead(&mut self, (conn, answer): (u64, Result<DeadAnswer>)) {
         if let Some(session) = self.sessions.get_mut(conn) {
-            session.filing = false;
+            session.rare_mut().filing = false;
+            session.settle();
         }
         let Ok(answer) = answer else { return };
         self.count(Count::Dead, answer.messages.len() as u64);
@@ -154,12 +155,5 @@ impl Core {
             self.on_link_down(key, false);
             self.closing.push(key);
         }
-    }
-}
-
-impl Session {
-    /// Version 0 acknowledges by taking; a session in a replay or with dead letters under way is not due.
-    fn is_redeliverable(&self) -> bool {
-        self.version > 0 && self.phase == Phase::Live && !self.filing
     }
 }

@@ -59,8 +59,8 @@ impl Core {
             position: 0,
             id,
             app_id: device.app_id,
-            user: device.user.to_string(),
-            device: device.device.to_string(),
+            user: device.user().to_owned(),
+            device: device.device().to_owned(),
             content: upstream.content,
             at_ms: self.now.unix_ms,
         }
@@ -79,7 +79,7 @@ impl Core {
             topic,
             content: upstream.content,
             offline_push: self.limits.upstream_kept,
-            sender: device.user.to_string(),
+            sender: device.user().to_owned(),
             accepted_at_ms: self.now.unix_ms,
             ..Push::default()
         };

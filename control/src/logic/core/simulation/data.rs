@@ -301,13 +301,13 @@ fn retry(data: &mut DataLayer, ask: RetryAsk) -> RetryAnswer {
 
 fn give_up(data: &mut DataLayer, ask: DeadAsk) -> DeadAnswer {
     let mut messages = Vec::new();
-    let channels = channels_of(ask.device.app_id, &ask.device.user);
+    let channels = channels_of(ask.device.app_id, ask.device.user());
     for (index, channel) in channels.iter().enumerate() {
         let log = data.logs.get(&key_of(channel)).map_or(&[][..], |log| &log.messages);
         let due = |(seq, _): &&(u64, Push)| *seq > ask.after[index] && *seq <= ask.through[index];
         messages.extend(log.iter().filter(due).map(|(_, push)| push.id));
     }
-    let user = ask.device.user.to_string();
+    let user = ask.device.user().to_owned();
     data.dead.extend(messages.iter().map(|&id| (user.clone(), id)));
     let through = furthest(ask.after, &ask.through);
     DeadAnswer { conn: ask.conn, device: ask.device, through, messages }

@@ -1,0 +1,122 @@
+//! All sessions: by connection, and in a stable order to be swept in slices.
+
+use super::session::Session;
+use crate::slots::Slots;
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
+use std::hash::BuildHasher;
+
+/// Parts of the table, so that growing moves a share of it at a time.
+const PARTS: usize = 64;
+
+/// All sessions. Gateways choose the numbers of connections, and are trusted not to choose them against a hash.
+#[derive(Debug)]
+pub struct Sessions {
+    slots: Slots<Session>,
+    by_conn: Box<[HashTable<u32>]>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        let parts = std::iter::repeat_with(HashTable::new).take(PARTS);
+        Self { slots: Slots::default(), by_conn: parts.collect() }
+    }
+}
+
+impl Sessions {
+    /// Adds a session, replacing one of the same connection.
+    pub fn insert(&mut self, session: Session) {
+        let conn = session.conn;
+        self.remove(conn);
+        let (slot, hash) = (self.slots.insert(session), hash_of(conn));
+        let slots = &self.slots;
+        self.by_conn[part_of(hash)].insert_unique(hash, slot, |&slot| {
+            hash_of(slots.get(slot).expect("the table's slots are taken").conn)
+        });
+    }
+
+    /// Takes a session out.
+    pub fn remove(&mut self, conn: u64) -> Option<Session> {
+        let (slots, hash) = (&self.slots, hash_of(conn));
+        let is_it = |&slot: &u32| slots.get(slot).is_some_and(|session| session.conn == conn);
+        let entry = self.by_conn[part_of(hash)].find_entry(hash, is_it).ok()?;
+        let (slot, _) = entry.remove();
+        self.slots.remove(slot)
+    }
+
+    fn slot(&self, conn: u64) -> Option<u32> {
+        let hash = hash_of(conn);
+        let is_it = |&slot: &u32| self.slots.get(slot).is_some_and(|session| session.conn == conn);
+        self.by_conn[part_of(hash)].find(hash, is_it).copied()
+    }
+
+    /// A session.
+    pub fn get(&self, conn: u64) -> Option<&Session> {
+        self.slots.get(self.slot(conn)?)
+    }
+
+    /// A session, to change.
+    pub fn get_mut(&mut self, conn: u64) -> Option<&mut Session> {
+        self.slots.get_mut(self.slot(conn)?)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All sessions.
+    pub fn iter(&self) -> impl Iterator<Item = &Session> {
+        self.slots.iter().map(|(_, session)| session)
+    }
+
+    /// The session in a slot, if any: for sweeps.
+    pub fn in_slot(&mut self, slot: usize) -> Option<&mut Session> {
+        self.slots.get_mut(u32::try_from(slot).ok()?)
+    }
+
+    /// Slots are below this.
+    pub fn slots(&self) -> usize {
+        self.slots.slots()
+    }
+}
+
+fn hash_of(conn: u64) -> u64 {
+    FxBuildHasher.hash_one(conn)
+}
+
+/// By bits that the part's own table does not go by.
+fn part_of(hash: u64) -> usize {
+    (hash >> 20) as usize % PARTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gpusher_proto::conn_id::ConnId;
+    use gpusher_proto::gateway::Opened;
+
+    fn session(index: u32, user: &str) -> Session {
+        let conn = ConnId::new(1, 2, index, 1).raw();
+        Session::new(&Opened { conn, user: user.to_owned(), ..Opened::default() }, 1)
+    }
+
+    #[test]
+    fn sessions_are_found_by_their_connection() {
+        let mut sessions = Sessions::default();
+        (0..5_000).for_each(|index| sessions.insert(session(index, "a")));
+        sessions.insert(session(7, "another"));
+        assert_eq!((sessions.len(), sessions.iter().count()), (5_000, 5_000));
+        let conn = session(7, "").conn;
+        assert_eq!(sessions.get(conn).map(|it| it.device.user()), Some("another"));
+        assert!(sessions.remove(conn).is_some() && sessions.remove(conn).is_none());
+        assert!(sessions.get_mut(conn).is_none());
+        let parts = sessions.by_conn.iter().map(HashTable::len);
+        assert!(parts.max().unwrap() < 3 * 5_000 / PARTS, "connections spread over the parts");
+    }
+}
