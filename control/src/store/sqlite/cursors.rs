@@ -14,21 +14,27 @@ pub(super) async fn get(
     executor: impl SqliteExecutor<'_>,
     devices: &[DeviceKey],
 ) -> Result<Vec<Option<Cursors>>> {
-    let rows: Vec<(Option<i64>, Option<i64>, Option<i64>)> = sqlx::query_as(
-        "SELECT k.own, k.app, k.everyone
+    // A row costs more than a look-up, and in a storm most devices are new: only what is known comes back.
+    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT e.key, k.own, k.app, k.everyone
          FROM json_each(?1) e
-         LEFT JOIN cursors k ON k.app_id = e.value ->> 0 AND k.user = e.value ->> 1
-             AND k.device = e.value ->> 2
-         ORDER BY e.key",
+         CROSS JOIN cursors k ON k.app_id = e.value ->> 0 AND k.user = e.value ->> 1
+             AND k.device = e.value ->> 2",
     )
     .bind(keys(devices))
     .fetch_all(executor)
     .await
     .map_err(explain)?;
-    let known = rows.into_iter().map(|(own, app, everyone)| {
-        Some(Cursors { own: unsigned(own?), app: unsigned(app?), everyone: unsigned(everyone?) })
-    });
-    Ok(known.collect())
+    let mut known = vec![None; devices.len()];
+    for row in rows {
+        known[row.0 as usize] = Some(cursors_of(row));
+    }
+    Ok(known)
+}
+
+/// An index, and the cursors of the device there.
+fn cursors_of((_, own, app, everyone): (i64, i64, i64, i64)) -> Cursors {
+    Cursors { own: unsigned(own), app: unsigned(app), everyone: unsigned(everyone) }
 }
 
 fn keys(devices: &[DeviceKey]) -> String {
@@ -45,9 +51,28 @@ impl Write for Register {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Vec<Cursors>> {
         register_missing(connection, &keys(&self.0)).await?;
-        let cursors = get(connection, &self.0).await?;
-        Ok(cursors.into_iter().map(Option::unwrap_or_default).collect())
+        moved(connection, &self.0).await
     }
+}
+
+/// Cursors per device; the devices are known, and those of new users stand at 0.
+async fn moved(connection: &mut SqliteConnection, devices: &[DeviceKey]) -> Result<Vec<Cursors>> {
+    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT e.key, k.own, k.app, k.everyone
+         FROM json_each(?1) e
+         CROSS JOIN cursors k ON k.app_id = e.value ->> 0 AND k.user = e.value ->> 1
+             AND k.device = e.value ->> 2
+         WHERE k.own > 0 OR k.app > 0 OR k.everyone > 0",
+    )
+    .bind(keys(devices))
+    .fetch_all(connection)
+    .await
+    .map_err(explain)?;
+    let mut cursors = vec![Cursors::default(); devices.len()];
+    for row in rows {
+        cursors[row.0 as usize] = cursors_of(row);
+    }
+    Ok(cursors)
 }
 
 /// Adds the devices that are not known, at their user's furthest. `devices`: [[app, user, device, …], …].

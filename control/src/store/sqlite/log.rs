@@ -306,21 +306,24 @@ pub(super) async fn heads(
 ) -> Result<Vec<Head>> {
     let keys: Vec<_> =
         channels.iter().map(|channel| (channel.kind, channel.app_id, &channel.name)).collect();
-    let rows: Vec<(i64, i64)> = sqlx::query_as(
-        "SELECT coalesce(c.cut_seq, 0) + 1, coalesce(c.last_seq, 0)
+    // A row costs more than a look-up, and most users have no log: only those that there are come back.
+    let rows: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "SELECT e.key, c.cut_seq + 1, c.last_seq
          FROM json_each(?1) e
-         LEFT JOIN channels c
-             ON c.kind = e.value ->> 0 AND c.app_id = e.value ->> 1 AND c.name = e.value ->> 2
-         ORDER BY e.key",
+         CROSS JOIN channels c
+             ON c.kind = e.value ->> 0 AND c.app_id = e.value ->> 1 AND c.name = e.value ->> 2",
     )
     .bind(json(&keys))
     .fetch_all(readers)
     .await
     .map_err(explain)?;
-    let heads = std::iter::zip(rows, channels).map(|((first, last), channel)| {
+    let mut heads = vec![Head { first: 1, last: 0 }; channels.len()];
+    for (index, first, last) in rows {
+        heads[index as usize] = Head { first: unsigned(first), last: unsigned(last) };
+    }
+    for (head, channel) in std::iter::zip(&mut heads, channels) {
         // The row knows of kept messages only.
-        let last = numbers.last(channel).unwrap_or_default().max(unsigned(last));
-        Head { first: unsigned(first), last }
-    });
-    Ok(heads.collect())
+        head.last = head.last.max(numbers.last(channel).unwrap_or_default());
+    }
+    Ok(heads)
 }
