@@ -10,6 +10,7 @@ mod commit_follows_outcomes;
 mod crash_loses_nothing;
 mod each_type_reaches_its_receivers;
 mod joins_replay_first;
+mod logins_above_the_rate_come_back_later;
 mod newer_connection_replaces_older;
 mod offline_push_is_replayed_at_login;
 mod recalled_is_not_delivered;
