@@ -7,6 +7,7 @@ SHELL := bash
 DATA ?= data
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 FOR ?= 10m
+HISTORY ?= bench/history.jsonl
 TOOLS := $(CURDIR)/target/tools
 DENY_VERSION := 0.20.2
 
@@ -43,8 +44,13 @@ load: build ## 10,000 connections: logins, broadcasts, single pushes; latency, l
 	$(TARGET)/release/gpusher-loadtest --start $(TARGET)/release/gpusher-control --gateway-process $(TARGET)/release/gpusher-gateway --floor
 
 .PHONY: bench
-bench: build ## What one core does: codec, session, outbox, mailbox, and the floor
-	$(TARGET)/release/gpusher-bench
+bench: tool-chain ## The published comparison, in at most 15 minutes once built; LONG=1 goes to millions of connections
+	cargo build --release --bins --workspace --exclude gpusher-sim
+	$(TARGET)/release/gpusher-bench table $(if $(LONG),--long) --history $(HISTORY)
+
+.PHONY: bench-core
+bench-core: build ## What one core does: codec, session, mailbox, fan-out, outbox, and the floor; COUNT=1 counts instructions
+	$(TARGET)/release/gpusher-bench core $(if $(COUNT),--instructions) --history $(HISTORY)
 
 .PHONY: sim
 sim: tool-chain ## The whole system under simulated faults, for FOR (default 10m); every seed can be repeated

@@ -3,23 +3,30 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
-pub mod environment;
+pub mod fanout;
 pub mod floor;
+pub mod instructions;
 pub mod mailbox;
 pub mod outbox;
+mod rig;
 pub mod session;
+pub mod table;
 pub mod timing;
 
-use timing::{Effort, Figure};
+pub use gpusher_figures::{environment, figure, history};
+
+use figure::Figure;
+use timing::Effort;
 
 /// A group of figures: its name and how to take them.
 pub type Group = (&'static str, fn(Effort) -> Vec<Figure>);
 
 /// All groups, in the order of a push.
-pub const GROUPS: [Group; 5] = [
+pub const GROUPS: [Group; 6] = [
     ("codec", codec::figures),
     ("session", session::figures),
-    ("outbox", outbox::figures),
     ("mailbox", mailbox::figures),
+    ("fanout", fanout::figures),
+    ("outbox", outbox::figures),
     ("floor", floor::figures),
 ];

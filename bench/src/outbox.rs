@@ -1,7 +1,8 @@
 //! The queue of a connection whose socket is full.
 
 use crate::codec::message;
-use crate::timing::{Effort, Figure, time};
+use crate::figure::Figure;
+use crate::timing::{Effort, time};
 use gpusher_proto::wire::{EncodedPush, Encoding};
 use gpusher_session::{Entry, Lane, Offered, Outbox, OutboxLimits, PIECES_MAX};
 use std::hint::black_box;

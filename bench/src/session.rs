@@ -1,6 +1,7 @@
 //! The state machine of a connection: what a login and a heartbeat cost besides the kernel.
 
-use crate::timing::{Effort, Figure, time};
+use crate::figure::Figure;
+use crate::timing::{Effort, time};
 use gpusher_proto::conn_id::ConnId;
 use gpusher_proto::wire::{Positions, v0, v1};
 use gpusher_session::{Admission, Event, Limits, Session};

@@ -46,7 +46,7 @@ fn measure(arguments: &Arguments) -> Result<Report> {
         let sockets = arguments.connections.min(FLOOR_SOCKETS_MAX);
         let floor = gpusher_bench::floor::measure(sockets, FLOOR_ROUNDS, arguments.size())?;
         report.bare_ring_cpu_us_per_message = Some(floor.ring_ns / 1e3);
-        report.bare_send_cpu_us_per_message = Some(floor.system_calls_ns / 1e3);
+        report.bare_send_cpu_us_per_message = floor.system_calls_ns.map(|ns| ns / 1e3);
     }
     Ok(report)
 }

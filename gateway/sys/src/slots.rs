@@ -110,6 +110,13 @@ impl Slots {
         slot
     }
 
+    /// The handle of an open slot.
+    pub(crate) fn handle(&self, number: u32) -> u32 {
+        let slot = self.slots.get(number as usize).expect("a slot that was never opened");
+        assert!(slot.facts.any(Facts::OPEN), "slot {number} is not open");
+        slot.handle
+    }
+
     /// Frees a slot and gives back its handle.
     pub(crate) fn release(&mut self, number: u32) -> u32 {
         let slot = self.open_slot(number);

@@ -45,8 +45,8 @@ impl Uring {
             Operation::Shutdown => {
                 self.ended(tag.slot, Facts::SHUTTING, sink);
             }
-            // Settled when it was collected.
-            Operation::Install => {}
+            // Settled when they were collected.
+            Operation::Install | Operation::Bare => {}
             // Only a failure posts; the kernel reports late errors here, but the descriptor is gone
             // in every case.
             Operation::Close => assert_ne!(result, -libc::EBADF, "a descriptor was closed twice"),

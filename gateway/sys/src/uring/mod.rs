@@ -41,6 +41,7 @@
 //! list of accepted sockets, a slot, or a queued CLOSE. A CLOSE is queued when nothing is in flight
 //! on the descriptor any more.
 
+mod bare;
 mod complete;
 mod error;
 mod flush;

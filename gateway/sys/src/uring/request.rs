@@ -25,7 +25,7 @@ const FILE_INDEX_ALLOC: i32 = -1;
 
 /// A partial send must end as a failure, which posts its count, and not as a success, which posts
 /// nothing.
-const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
+pub(super) const SEND_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
 const FLUSH_FLAGS: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 impl Uring {

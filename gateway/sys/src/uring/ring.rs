@@ -150,6 +150,10 @@ impl Ring {
         &self.ring
     }
 
+    pub(super) fn io_uring_mut(&mut self) -> &mut IoUring {
+        &mut self.ring
+    }
+
     /// Saves the look-up of the descriptor in each enter. A thread has 16 places for it; without
     /// one, the plain descriptor does.
     fn register(&mut self) {
@@ -255,7 +259,7 @@ impl Ring {
         enter(ring, submissions, 1, flags, &raw const argument)
     }
 
-    fn collect(&mut self, collected: &mut Collected) {
+    pub(super) fn collect(&mut self, collected: &mut Collected) {
         if self.ring.submission().cq_overflow() {
             collected.counters.completion_overflows += 1;
         }

@@ -103,6 +103,11 @@ impl Rings {
         }
     }
 
+    /// One of them, and where its completions go.
+    pub(super) fn one(&mut self, ring: u32) -> (&mut Ring, &mut Collected) {
+        (&mut self.rings[ring as usize], &mut self.collected)
+    }
+
     /// How many completions have been collected and not taken.
     pub(super) fn collected(&self) -> usize {
         self.collected.completions.len()

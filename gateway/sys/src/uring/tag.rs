@@ -19,10 +19,12 @@ pub(super) enum Operation {
     Install,
     Shutdown,
     Close,
+    /// A send of [`super::bare`], which nobody waits for.
+    Bare,
 }
 
 impl Operation {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Accept,
         Self::Wake,
         Self::Bell,
@@ -35,6 +37,7 @@ impl Operation {
         Self::Install,
         Self::Shutdown,
         Self::Close,
+        Self::Bare,
     ];
 }
 

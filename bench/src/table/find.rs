@@ -1,0 +1,40 @@
+//! A number in a JSON report, by a path that a reader can check against it.
+
+use serde_json::Value;
+
+/// Follows the path. In an object a segment is a key; in an array it is an index, or part of the `name` of an element.
+pub(super) fn number(report: &Value, path: &str) -> Option<f64> {
+    let mut segments = path.split('/');
+    segments.try_fold(report, step)?.as_f64()
+}
+
+fn step<'a>(value: &'a Value, segment: &str) -> Option<&'a Value> {
+    match value {
+        Value::Object(object) => object.get(segment),
+        Value::Array(array) => match segment.parse::<usize>() {
+            Ok(index) => array.get(index),
+            Err(_) => array.iter().find(|element| {
+                element.get("name").and_then(Value::as_str).is_some_and(|it| it.contains(segment))
+            }),
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn paths_go_by_key_index_and_name() {
+        let report =
+            json!({"steps": [{"name": "app:rate=2", "phases": [{"p50": 1.5}, {"p50": 2}]}]});
+        assert_eq!(number(&report, "steps/app/phases/0/p50"), Some(1.5));
+        assert_eq!(number(&report, "steps/0/phases/1/p50"), Some(2.0));
+        for nowhere in ["steps/topic/phases/0/p50", "steps/app/phases/2/p50", "steps/app/name", ""]
+        {
+            assert_eq!(number(&report, nowhere), None, "{nowhere}");
+        }
+    }
+}
