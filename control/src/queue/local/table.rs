@@ -9,8 +9,9 @@ use std::path::Path;
 /// Kept in the file; a file of another format is refused.
 const FORMAT: i64 = 1;
 
-/// Pages of the write-ahead log before it is copied into the file: 16 MiB. What was trimmed by then is never copied.
-const CHECKPOINT_PAGES: i64 = 4096;
+/// Pages of the write-ahead log before it is copied into the file. Once it was as long as this it is overwritten in place, and a sync then
+/// has no new length of the file to write down: so it is rather short.
+const CHECKPOINT_PAGES: i64 = 1024;
 /// What the write-ahead log is cut to after a checkpoint.
 const LOG_BYTES: i64 = 64 << 20;
 
