@@ -2,6 +2,7 @@
 //!
 //! Append comes before the look-up: a login that is not found yet will read the log after it has bound its route.
 
+use super::core::sequence::OwnKey;
 use super::core::work::Done;
 use super::core::{Blocks, Now, Prepared, PreparedPush, channel_kind, is_expired};
 use super::data::Data;
@@ -35,7 +36,8 @@ pub(super) async fn prepare(
     recall(data, &mut items).await;
     let routes = locate(data, &items).await;
     reserve(data, &mut items, &routes, &mut blocks, block).await;
-    let finish = |(offset, item)| (offset, finish(item, &routes));
+    let mut routes = routes.into_iter();
+    let finish = |(offset, item)| (offset, finish(item, &mut routes));
     Done::Prepare { prepared: items.into_iter().map(finish).collect(), blocks }
 }
 
@@ -165,75 +167,88 @@ async fn recall(data: &Data, items: &mut [(u64, Item)]) {
     }
 }
 
-type Located = FxHashMap<UserInApp, Vec<Route>>;
+/// Where the users of all items are, in the items' order.
+async fn locate(data: &Data, items: &[(u64, Item)]) -> Vec<Vec<Route>> {
+    let mut users: Vec<UserInApp> = Vec::with_capacity(items.len());
+    items.iter().for_each(|(_, item)| item.add_users(&mut users));
+    let mut located = Vec::with_capacity(users.len());
+    for users in users.chunks(CALL_ENTRIES) {
+        located.extend(data.persist("locate", || data.routes.locate(users.to_vec())).await);
+    }
+    assert_eq!(located.len(), users.len(), "a list of routes per user");
+    located
+}
 
-async fn locate(data: &Data, items: &[(u64, Item)]) -> Located {
-    let mut users: Vec<UserInApp> = Vec::new();
-    for (_, item) in items {
-        match item {
-            Item::Push { push, kind: ChannelKind::Own, .. } => {
+impl Item {
+    /// The users that are looked up for it.
+    fn add_users(&self, users: &mut Vec<UserInApp>) {
+        match self {
+            Self::Push { push, kind: ChannelKind::Own, .. } => {
                 users.extend(push.users.iter().map(|user| user_in(push.app_id, user)));
             }
-            Item::Recall { placed, .. } => users.extend(placed.iter().filter_map(placed_user)),
-            Item::Kick(job) => users.push(user_in(job.app_id, &job.user)),
-            _ => {}
+            Self::Recall { placed, .. } => users.extend(placed.iter().filter_map(placed_user)),
+            Self::Kick(job) => users.push(user_in(job.app_id, &job.user)),
+            Self::Push { .. } | Self::Finished(_) => {}
         }
     }
-    users.sort_unstable_by(|left, right| {
-        (left.app_id, &left.user).cmp(&(right.app_id, &right.user))
-    });
-    users.dedup();
-    let mut located = Located::default();
-    for users in users.chunks(CALL_ENTRIES) {
-        let routes = data.persist("locate", || data.routes.locate(users.to_vec())).await;
-        located.extend(users.iter().cloned().zip(routes));
+
+    /// How many these are.
+    fn user_count(&self) -> usize {
+        match self {
+            Self::Push { push, kind: ChannelKind::Own, .. } => push.users.len(),
+            Self::Recall { placed, .. } => placed.iter().filter(|placed| is_own(placed)).count(),
+            Self::Kick(_) => 1,
+            Self::Push { .. } | Self::Finished(_) => 0,
+        }
     }
-    located
 }
 
 fn placed_user(placed: &Placed) -> Option<UserInApp> {
     let channel = placed.channel.as_ref()?;
-    let own = channel.kind == ChannelKind::Own as i32;
-    own.then(|| user_in(channel.app_id, &channel.name))
+    is_own(placed).then(|| user_in(channel.app_id, &channel.name))
+}
+
+fn is_own(placed: &Placed) -> bool {
+    placed.channel.as_ref().is_some_and(|channel| channel.kind == ChannelKind::Own as i32)
+}
+
+/// Whose numbers a live push takes.
+#[derive(PartialEq, Eq, Hash)]
+enum Line {
+    /// A user's, from a block.
+    Own(OwnKey),
+    /// A shared channel's.
+    Shared(Channel),
 }
 
 /// Numbers for live pushes, of own channels only where somebody is connected.
 async fn reserve(
     data: &Data,
     items: &mut [(u64, Item)],
-    routes: &Located,
+    routes: &[Vec<Route>],
     blocks: &mut Blocks,
     block: u32,
 ) {
-    let mut needs: FxHashMap<Channel, u32> = FxHashMap::default();
-    for_live(items, routes, |channel, _| *needs.entry(channel).or_default() += 1);
-    let enough = |channel: &Channel, need: u32, blocks: &Blocks| {
-        own_key(channel).is_some_and(|key| blocks.left(&key) >= u64::from(need))
-    };
-    let asks: Vec<Reserve> = needs
-        .into_iter()
-        .filter(|(channel, need)| !enough(channel, *need, blocks))
-        .map(|(channel, need)| {
-            let count = if own_key(&channel).is_some() { need.max(block) } else { need };
-            Reserve { channel: Some(channel), count }
-        })
-        .collect();
-    let mut shared: FxHashMap<Channel, u64> = FxHashMap::default();
-    for asks in asks.chunks(CALL_ENTRIES) {
-        let firsts = data.persist("reserve", || data.store.reserve(asks.to_vec())).await;
-        for (ask, first) in asks.iter().zip(firsts) {
-            let channel = ask.channel.clone().unwrap_or_default();
-            match own_key(&channel) {
-                Some(key) => blocks.fill(key, first, u64::from(ask.count)),
-                None => {
-                    shared.insert(channel, first);
-                }
-            }
+    let mut missing: FxHashMap<Line, u32> = FxHashMap::default();
+    for_live(items, routes, |line, seq| {
+        let at_hand = match &line {
+            Line::Own(key) => blocks.take(key),
+            Line::Shared(_) => None,
+        };
+        match at_hand {
+            Some(number) => *seq = number,
+            None => *missing.entry(line).or_default() += 1,
         }
+    });
+    if missing.is_empty() {
+        return;
     }
-    for_live(items, routes, |channel, seq| match own_key(&channel) {
-        Some(key) => *seq = blocks.take(&key).unwrap_or_default(),
-        None => {
+    let mut shared = fill(data, missing, blocks, block).await;
+    // Once a user's block was empty, all that follows of that user is numbered here: the order is the queue's.
+    for_live(items, routes, |line, seq| match line {
+        _ if *seq != 0 => {}
+        Line::Own(key) => *seq = blocks.take(&key).unwrap_or_default(),
+        Line::Shared(channel) => {
             let next = shared.entry(channel).or_default();
             *seq = *next;
             *next += 1;
@@ -241,48 +256,81 @@ async fn reserve(
     });
 }
 
-/// Visits each number that a live push needs, in the order of the queue.
-fn for_live(items: &mut [(u64, Item)], routes: &Located, mut visit: impl FnMut(Channel, &mut u64)) {
+/// Reserves what is missing: own channels' numbers go into their blocks, the first of each shared channel comes back.
+async fn fill(
+    data: &Data,
+    missing: FxHashMap<Line, u32>,
+    blocks: &mut Blocks,
+    block: u32,
+) -> FxHashMap<Channel, u64> {
+    let asks: Vec<Reserve> = missing
+        .into_iter()
+        .map(|(line, need)| match line {
+            Line::Own((app_id, user)) => {
+                let channel = Channel { kind: ChannelKind::Own as i32, app_id, name: user };
+                Reserve { channel: Some(channel), count: need.max(block) }
+            }
+            Line::Shared(channel) => Reserve { channel: Some(channel), count: need },
+        })
+        .collect();
+    let mut shared = FxHashMap::default();
+    for asks in asks.chunks(CALL_ENTRIES) {
+        let firsts = data.persist("reserve", || data.store.reserve(asks.to_vec())).await;
+        for (ask, first) in asks.iter().zip(firsts) {
+            let channel = ask.channel.clone().unwrap_or_default();
+            if channel.kind == ChannelKind::Own as i32 {
+                blocks.fill((channel.app_id, channel.name), first, u64::from(ask.count));
+            } else {
+                shared.insert(channel, first);
+            }
+        }
+    }
+    shared
+}
+
+/// Visits each number that a live push needs, in the order of the queue; 0: not numbered yet.
+fn for_live(
+    items: &mut [(u64, Item)],
+    routes: &[Vec<Route>],
+    mut visit: impl FnMut(Line, &mut u64),
+) {
+    let mut rest = routes;
     for (_, item) in items {
+        let (found, others) = rest.split_at(item.user_count());
+        rest = others;
         let Item::Push { push, kind, seqs } = item else { continue };
         if push.offline_push {
             continue;
         }
         if *kind != ChannelKind::Own {
             seqs.resize(1, 0);
-            visit(shared_channel(push, *kind), &mut seqs[0]);
+            visit(Line::Shared(shared_channel(push, *kind)), &mut seqs[0]);
             continue;
         }
         seqs.resize(push.users.len(), 0);
-        for (user, seq) in push.users.iter().zip(seqs) {
-            let connected =
-                routes.get(&user_in(push.app_id, user)).is_some_and(|of| !of.is_empty());
-            if connected {
-                visit(own_channel(push.app_id, user), seq);
+        for ((user, seq), routes) in push.users.iter().zip(seqs).zip(found) {
+            if !routes.is_empty() {
+                visit(Line::Own((push.app_id, user.clone())), seq);
             }
         }
     }
 }
 
-fn finish(item: Item, routes: &Located) -> Prepared {
-    let routes_of = |user: &UserInApp| routes.get(user).cloned().unwrap_or_default();
+/// `routes` go on with those of the item's users.
+fn finish(item: Item, routes: &mut impl Iterator<Item = Vec<Route>>) -> Prepared {
+    let users = item.user_count();
     match item {
         Item::Push { push, kind, seqs } => {
-            let users = push.users.iter().filter(|_| kind == ChannelKind::Own);
-            let routes = users.map(|user| routes_of(&user_in(push.app_id, user))).collect();
+            let routes = routes.take(users).collect();
             Prepared::Push(PreparedPush { push, kind, seqs, routes })
         }
         Item::Recall { message, placed } => {
-            let routes = placed
-                .iter()
-                .map(|placed| placed_user(placed).map(|user| routes_of(&user)).unwrap_or_default())
-                .collect();
+            let mut routes_of = |placed| if is_own(placed) { routes.next() } else { None };
+            let routes =
+                placed.iter().map(|placed| routes_of(placed).unwrap_or_default()).collect();
             Prepared::Recall { message, placed, routes }
         }
-        Item::Kick(job) => {
-            let routes = routes_of(&user_in(job.app_id, &job.user));
-            Prepared::Kick { job, routes }
-        }
+        Item::Kick(job) => Prepared::Kick { job, routes: routes.next().unwrap_or_default() },
         Item::Finished(prepared) => prepared,
     }
 }
@@ -302,8 +350,4 @@ fn shared_channel(push: &Push, kind: ChannelKind) -> Channel {
         _ => (push.app_id, String::new()),
     };
     Channel { kind: kind as i32, app_id, name }
-}
-
-fn own_key(channel: &Channel) -> Option<(u32, String)> {
-    (channel.kind == ChannelKind::Own as i32).then(|| (channel.app_id, channel.name.clone()))
 }

@@ -118,8 +118,18 @@ pub fn unicasts(users: &[Receiver], routes: &[Vec<Route>]) -> Vec<Unicast> {
     let mut index: FxHashMap<(u32, u64), usize> = FxHashMap::default();
     for (receiver, (user, routes)) in users.iter().zip(routes).enumerate() {
         for route in routes {
-            let at = *index.entry((route.gateway, user.seq)).or_insert_with(|| {
-                plan.push(Unicast { gateway: route.gateway, seq: user.seq, targets: Vec::new() });
+            let key = (route.gateway, user.seq);
+            let known = match users {
+                // Most pushes: not worth a table.
+                [_] => plan.iter().position(|unicast| unicast.gateway == route.gateway),
+                _ => index.get(&key).copied(),
+            };
+            let at = known.unwrap_or_else(|| {
+                let (gateway, seq) = key;
+                plan.push(Unicast { gateway, seq, targets: Vec::new() });
+                if users.len() > 1 {
+                    index.insert(key, plan.len() - 1);
+                }
                 plan.len() - 1
             });
             let (conn, gateway_epoch) = (route.conn, route.gateway_epoch);
