@@ -43,6 +43,10 @@ deny: tool-chain ## Licences, banned and doubled dependencies, sources
 load: build ## 10,000 connections: logins, broadcasts, single pushes; latency, loss, memory, CPU per message
 	$(TARGET)/release/gpusher-loadtest --start $(TARGET)/release/gpusher-control --gateway-process $(TARGET)/release/gpusher-gateway --floor
 
+.PHONY: compare
+compare: build ## The same work against gpusher, NATS, mosquitto and goim in turn, where they are installed
+	$(TARGET)/release/gpusher-loadtest compare
+
 .PHONY: bench
 bench: tool-chain ## The published comparison, in at most 15 minutes once built; LONG=1 goes to millions of connections
 	cargo build --release --bins --workspace --exclude gpusher-sim

@@ -1,8 +1,9 @@
 //! What can be said on the command line, and what it means.
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use gpusher_loadtest::account::{Account, Token};
+use gpusher_loadtest::compare;
 use gpusher_loadtest::driver;
 use gpusher_loadtest::plan::Plan;
 use gpusher_loadtest::protocol;
@@ -13,10 +14,19 @@ use std::net::{SocketAddrV4, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// What else this program does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Compare(compare::Arguments),
+}
+
 /// Holds many connections against a push server, pushes, and says what came of it.
 #[derive(Debug, Parser)]
-#[command(version, after_help = HELP)]
+#[command(version, after_help = HELP, args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
     /// What to do once all are logged in; see below.
     #[arg(default_values_t = ["hold:seconds=3".to_owned(), "app".to_owned(), "unicast".to_owned()])]
     steps: Vec<String>,
@@ -49,9 +59,10 @@ pub(crate) struct Arguments {
         help_heading = "System"
     )]
     pushes: String,
-    /// Process id of a running system, for its CPU and memory.
-    #[arg(long, help_heading = "System")]
-    pid: Option<u32>,
+    /// Process id of a running system, for its CPU and memory. May be repeated: the first holds the connections, the CPU time of all
+    /// is the system's.
+    #[arg(long = "pid", value_name = "PID", help_heading = "System")]
+    pids: Vec<u32>,
     /// API key for pushes.
     #[arg(long, env = "GPUSHER_API_KEY", help_heading = "System")]
     api_key: Option<String>,
@@ -178,7 +189,7 @@ impl Arguments {
     pub(crate) fn server(&self) -> Result<Server> {
         let Some(control) = &self.start else {
             let (clients, pushes) = (resolve(&self.connect)?, resolve(&self.pushes)?);
-            return Ok(Server::running(clients, pushes, self.pid));
+            return Ok(Server::running(clients, pushes, &self.pids));
         };
         let layout = match &self.gateway_process {
             None => Layout::One(control.clone()),

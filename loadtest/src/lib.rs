@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod compare;
 pub mod crew;
 mod crowd;
 pub mod driver;

@@ -8,8 +8,9 @@
 mod arguments;
 
 use anyhow::{Context, Result};
-use arguments::Arguments;
+use arguments::{Arguments, Command};
 use clap::Parser;
+use gpusher_loadtest::compare::{self, Outcome};
 use gpusher_loadtest::report::{Report, html, print};
 use gpusher_loadtest::run::run;
 use std::fs;
@@ -26,13 +27,26 @@ fn main() -> ExitCode {
         let _ = error.print();
         std::process::exit(if error.use_stderr() { 64 } else { 0 });
     });
-    match measure(&arguments).and_then(|report| tell(&arguments, &report)) {
+    let done = match &arguments.command {
+        Some(Command::Compare(arguments)) => compare_systems(arguments),
+        None => measure(&arguments).and_then(|report| tell(&arguments, &report)),
+    };
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("gpusher-loadtest: {error:#}");
             ExitCode::from(70)
         }
     }
+}
+
+fn compare_systems(arguments: &compare::Arguments) -> Result<ExitCode> {
+    let outcomes = compare::compare(arguments);
+    if let Some(path) = &arguments.json {
+        let text = serde_json::to_string_pretty(&outcomes).context("outcomes are plain data")?;
+        write(path, &text)?;
+    }
+    Ok(ExitCode::from(u8::from(!outcomes.iter().all(Outcome::passed))))
 }
 
 fn measure(arguments: &Arguments) -> Result<Report> {

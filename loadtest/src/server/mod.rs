@@ -33,9 +33,17 @@ pub struct ServerUsage {
 }
 
 impl Server {
-    /// A system that somebody else started. `pid`: the process that holds the connections, if its CPU time and memory are wanted.
-    pub fn running(clients: SocketAddrV4, pushes: SocketAddrV4, pid: Option<u32>) -> Self {
-        Self { clients, pushes, gateway: pid, others: Vec::new(), owned: None }
+    /// A system that somebody else started. `pids`: the process that holds the connections, then the others, if their CPU time and
+    /// memory are wanted.
+    pub fn running(clients: SocketAddrV4, pushes: SocketAddrV4, pids: &[u32]) -> Self {
+        let gateway = pids.first().copied();
+        Self {
+            clients,
+            pushes,
+            gateway,
+            others: pids.iter().skip(1).copied().collect(),
+            owned: None,
+        }
     }
 
     /// Starts the system; it ends when this is dropped.

@@ -63,7 +63,7 @@ pub(crate) async fn perform(mut config: RunConfig) -> Report {
     let Some(SocketAddr::V4(pushes)) = addresses.web else { panic!("no web") };
     config.plan.server = clients;
     let run = move || {
-        let mut server = Server::running(clients, pushes, Some(std::process::id()));
+        let mut server = Server::running(clients, pushes, &[std::process::id()]);
         run(&mut server, &config).unwrap()
     };
     let report = tokio::task::spawn_blocking(run).await.unwrap();
