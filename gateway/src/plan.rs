@@ -20,6 +20,10 @@ const RINGS_PER_SHARD_MAX: u32 = 256;
 /// A message and its three encodings.
 const COPIES_OF_CONTENT: usize = 4;
 
+/// The allocation for a 16-character user without a device, and what a driver keeps per slot, in an array that grows by doubling.
+const NAMES_BYTES: u64 = 32;
+const DRIVER_BYTES: u64 = 16;
+
 /// Bytes of a submission, a completion, and a receive buffer of a ring.
 const SQ_ENTRY_BYTES: u64 = 64;
 const CQ_ENTRY_BYTES: u64 = 16;
@@ -58,7 +62,7 @@ impl Plan {
             configured: config.connections_max.map(|connections| connections as u64),
             slots_per_shard: u64::from(ConnId::SLOTS_MAX),
             memory_bytes: memory_available(),
-            bytes_per_connection: BYTES_PER_CONNECTION as u64,
+            bytes_per_connection: BYTES_PER_CONNECTION as u64 + NAMES_BYTES + DRIVER_BYTES,
         };
         let budget = Budget::new(&allowance, fixed_terms(config, shards, &ring));
         if budget.connections < shards as u64 {

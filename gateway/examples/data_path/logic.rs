@@ -7,16 +7,20 @@ use gpusher_proto::gateway::{
     Admit, App, Attach, Batch, ChannelKind, Command, Connections, Delivery, Message, SyncDone,
     ToGateway, command, delivery, event, from_gateway, to_gateway,
 };
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 use tokio::sync::mpsc;
 
 /// A logic that admits everybody at once.
 pub(super) struct Logic {
     to: mpsc::Sender<ToGateway>,
     credit: Arc<tokio::sync::Semaphore>,
-    connections: Arc<std::sync::Mutex<Vec<u64>>>,
-    under_way: Arc<AtomicU64>,
+    connections: Arc<Mutex<Vec<u64>>>,
+    under_way: Arc<Mutex<HashMap<u64, Instant>>>,
+    /// Of finished jobs, from the command to the outcome, in microseconds.
+    pub(super) outcomes: Arc<Mutex<Vec<u64>>>,
     jobs: AtomicU64,
     broadcasts: AtomicU64,
 }
@@ -31,11 +35,16 @@ impl Logic {
             credit: Arc::new(tokio::sync::Semaphore::new(0)),
             connections: Arc::default(),
             under_way: Arc::default(),
+            outcomes: Arc::default(),
             jobs: AtomicU64::new(0),
             broadcasts: AtomicU64::new(0),
         };
-        let (credit, connections, under_way) =
-            (logic.credit.clone(), logic.connections.clone(), logic.under_way.clone());
+        let (credit, connections, under_way, outcomes) = (
+            logic.credit.clone(),
+            logic.connections.clone(),
+            logic.under_way.clone(),
+            logic.outcomes.clone(),
+        );
         let to = ends.to.clone();
         tokio::spawn(async move {
             while let Some(message) = ends.from.recv().await {
@@ -63,8 +72,10 @@ impl Logic {
                                 ..SyncDone::default()
                             }));
                         }
-                        Some(event::Kind::Outcome(_)) => {
-                            under_way.fetch_sub(1, Ordering::Relaxed);
+                        Some(event::Kind::Outcome(outcome)) => {
+                            let began = under_way.lock().expect("no panic").remove(&outcome.job);
+                            let took = began.map_or(0, |began| began.elapsed().as_micros() as u64);
+                            outcomes.lock().expect("no panic").push(took);
                         }
                         _ => {}
                     }
@@ -80,7 +91,7 @@ impl Logic {
 
     async fn deliver(&self, message: Message, audience: delivery::Audience) -> Result<()> {
         let job = self.jobs.fetch_add(1, Ordering::Relaxed);
-        self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.under_way.lock().expect("no panic").insert(job, Instant::now());
         let delivery =
             Delivery { job, message: Some(message), audience: Some(audience), replay: false };
         send(&self.to, &self.credit, vec![command::Kind::Delivery(delivery)]).await
@@ -113,7 +124,7 @@ impl Logic {
     }
 
     pub(super) async fn settled(&self) -> Result<()> {
-        until("outcomes", || self.under_way.load(Ordering::Relaxed) == 0).await
+        until("outcomes", || self.under_way.lock().expect("no panic").is_empty()).await
     }
 }
 
