@@ -50,8 +50,8 @@ pub struct Conn {
     unread: VecDeque<Framed>,
     /// Kept messages by id.
     pub kept: BTreeSet<u64>,
-    /// Live messages by id, and the logic's number of life at their coming.
-    pub live: BTreeMap<u64, u64>,
+    /// Live messages by id, and how often they came.
+    pub live: BTreeMap<u64, usize>,
     /// Last first-time kept sequence per channel (kind, topic).
     pub kept_last: BTreeMap<(i32, String), u64>,
     /// Last live sequence per channel.
@@ -62,6 +62,8 @@ pub struct Conn {
     pub topics: BTreeSet<String>,
     /// Topics it is a member of, as far as it was told.
     pub joined: BTreeSet<String>,
+    /// Topics left, and the number of the request: answers of joins before it are void.
+    left: BTreeMap<String, u64>,
     /// Requests without an answer.
     pub open: BTreeMap<u64, Request>,
     /// Syncs asked for.
@@ -116,6 +118,8 @@ pub struct Client {
     pub conn: Option<Conn>,
     /// Bytes it reads in one step.
     pub speed: usize,
+    /// Kept messages that sockets of its connections have taken.
+    pub had: BTreeSet<u64>,
     /// So many steps in a thousand it sends acknowledgements.
     pub ack_permille: u64,
     /// What the application keeps: epoch and last kept sequences.
@@ -131,6 +135,7 @@ impl Client {
             profile,
             conn: None,
             speed: usize::MAX,
+            had: BTreeSet::new(),
             ack_permille: 500,
             epoch: 0,
             positions: [0; 3],
@@ -169,6 +174,7 @@ impl Client {
             live_last: BTreeMap::new(),
             withdrawn: BTreeSet::new(),
             joined: topics.clone(),
+            left: BTreeMap::new(),
             topics,
             open: BTreeMap::new(),
             syncs: 0,
@@ -231,13 +237,12 @@ impl Client {
                 }
                 Told::Answer { request, code, .. } => {
                     match conn.open.remove(request) {
+                        // Requests count in the order in which they were sent, however they are answered.
                         Some(Request::Join(topic)) if *code == 0 => {
-                            let leaves = Request::Leave(topic.clone());
-                            if !conn.open.values().any(|open| *open == leaves) {
+                            if conn.left.get(&topic).is_none_or(|left| left < request) {
                                 conn.joined.insert(topic);
                             }
                         }
-                        Some(Request::Leave(topic)) => drop(conn.joined.remove(&topic)),
                         _ => {}
                     };
                 }
@@ -277,7 +282,10 @@ impl Client {
         self.next_request += 1;
         match &request {
             Request::Join(topic) => drop(conn.topics.insert(topic.clone())),
-            Request::Leave(topic) => drop(conn.joined.remove(topic)),
+            Request::Leave(topic) => {
+                conn.joined.remove(topic);
+                conn.left.insert(topic.clone(), number);
+            }
             Request::Sync => {
                 conn.syncs += 1;
                 conn.sync_open = self.profile.version > 0;

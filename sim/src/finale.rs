@@ -2,10 +2,11 @@
 
 use crate::invariant::Invariant;
 use crate::logic::GROUP;
-use crate::world::{GATEWAYS, World};
+use crate::world::{GATEWAYS, World, apps};
 use gpusher_control::logic::Count;
 use gpusher_control::routes::Routes;
 use gpusher_gateway::metrics::ShardCount;
+use gpusher_proto::data::{Route, UserInApp};
 use std::task::{Context, Poll, Waker};
 
 /// Redelivery has had its time by then.
@@ -61,7 +62,23 @@ impl World {
             let admitted = client.conn.as_ref().is_some_and(|conn| conn.welcome_ms.is_some());
             if admitted {
                 self.check_device(index, Invariant::ConnectedCatchesUp);
+                self.check_connection(index);
             }
+        }
+    }
+
+    fn check_connection(&mut self, index: usize) {
+        let client = &self.clients[index];
+        let Some(conn) = &client.conn else { return };
+        let Some(welcome_ms) = conn.welcome_ms else { return };
+        let device = client.profile.id();
+        let missing = self.ledger.due(&self.store, &device, self.clock.unix());
+        let missing = missing
+            .into_iter()
+            .find(|&(at_ms, message)| at_ms > welcome_ms && !conn.kept.contains(&message));
+        if let Some((_, message)) = missing {
+            let text = format!("client {index} pipe {} has not received {message}", conn.pipe);
+            self.violate(Invariant::KeptReachesConnected, text);
         }
     }
 
@@ -103,6 +120,10 @@ impl World {
         let mut probes = Vec::new();
         for kind in [1, 2, 3, 4, 5] {
             probes.push(self.push_one(kind, false, 0));
+        }
+        // Routes of connections that ended while nobody could say so go with the next push.
+        for app in apps() {
+            self.push_to_all_users(app.id);
         }
         self.run_for(PROMPT_MS);
         for index in 0..self.clients.len() {
@@ -164,10 +185,7 @@ impl World {
         if depth > 0 {
             left.push(format!("queue: {depth} records"));
         }
-        let routes = self.routes();
-        if routes > 0 {
-            left.push(format!("routes: {routes}"));
-        }
+        left.extend(self.routes().iter().map(|route| format!("route: {route:?}")));
         let streams = self.logic.iter().flat_map(|logic| &logic.streams);
         let jobs: usize = streams.map(|stream| stream.jobs.len()).sum();
         if jobs > 0 {
@@ -178,12 +196,16 @@ impl World {
         }
     }
 
-    fn routes(&self) -> u64 {
+    fn routes(&self) -> Vec<Route> {
         let process = self.routes.process();
-        let mut counts = process.counts(0);
-        match counts.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(Ok(counts)) => counts.iter().map(|count| count.connections).sum(),
-            _ => 0,
+        let users = self.clients.iter().map(|client| UserInApp {
+            app_id: client.profile.app_id,
+            user: client.profile.user.clone(),
+        });
+        let mut located = process.locate(users.collect());
+        match located.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(routes)) => routes.into_iter().flatten().collect(),
+            _ => Vec::new(),
         }
     }
 }

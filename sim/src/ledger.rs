@@ -21,8 +21,14 @@ pub struct Ledger {
     pub pushes: BTreeMap<u64, Accepted>,
     /// Messages whose recall was accepted, and when.
     pub recalls: BTreeMap<u64, u64>,
+    /// The same by the offset of the record.
+    pub recall_offsets: BTreeMap<u64, u64>,
     /// By device: kept messages received. For version 0 its socket took it, for version 1 the client read it.
     pub received: BTreeMap<DeviceId, BTreeSet<u64>>,
+    /// By message: the lives of logic that sent it to who is connected.
+    pub sent_by: BTreeMap<u64, BTreeSet<u64>>,
+    /// Messages that such a life took from the queue although an earlier one may have: those were accepted before it began.
+    pub taken_again: BTreeSet<u64>,
     /// Records seen up to here.
     pub offset: u64,
 }
@@ -38,9 +44,23 @@ impl Ledger {
             }
             Some(job::Kind::Recall(message)) => {
                 self.recalls.entry(message.id).or_insert(now_ms);
+                self.recall_offsets.insert(record.offset, message.id);
             }
             _ => {}
         }
+    }
+
+    /// A life of logic, begun at a time, sends a message to who is connected.
+    pub fn send(&mut self, message: u64, (life, since_ms): (u64, u64)) {
+        self.sent_by.entry(message).or_default().insert(life);
+        if self.pushes.get(&message).is_some_and(|accepted| accepted.at_ms < since_ms) {
+            self.taken_again.insert(message);
+        }
+    }
+
+    /// How often it was taken from the queue and sent.
+    pub fn sendings(&self, message: u64) -> usize {
+        self.sent_by.get(&message).map_or(0, BTreeSet::len)
     }
 
     /// Whether a device has had a kept message.
@@ -51,6 +71,21 @@ impl Ledger {
     /// A device has a kept message.
     pub fn receive(&mut self, device: &DeviceId, message: u64) {
         self.received.entry(device.clone()).or_default().insert(message);
+    }
+
+    /// Kept messages for a device that are still due, and when they were accepted.
+    pub fn due(&self, store: &MemoryStore, device: &DeviceId, unix_ms: i64) -> Vec<(u64, u64)> {
+        let (app_id, user, name) = device;
+        let is_due = |accepted: &&Accepted| {
+            let push = &accepted.push;
+            let over = push.expires_at_ms != 0 && push.expires_at_ms <= unix_ms;
+            let gone = over
+                || self.recalls.contains_key(&push.id)
+                || store.with(|tables| tables.reports.is_dead(push.id, *app_id, user, name));
+            push.offline_push && push.r#type != 4 && is_for(push, *app_id, user) && !gone
+        };
+        let due = self.pushes.values().filter(is_due);
+        due.map(|accepted| (accepted.at_ms, accepted.push.id)).collect()
     }
 
     /// Kept messages of a device's three logs in a range that it should have and has not: (channel, sequence, message).

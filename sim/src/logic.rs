@@ -102,11 +102,13 @@ impl Logic {
         apps: Vec<App>,
         random: &mut Random,
         forgets_positions: bool,
+        owed: Vec<u64>,
     ) {
         let key = LinkKey(self.next_key);
         self.next_key += 1;
         let mut stream = Stream::new(key, gateway, ends);
         stream.forgets_positions = forgets_positions;
+        stream.owed = owed;
         let attach = Attach {
             logic: "logic-1".to_owned(),
             epoch: self.epoch,
@@ -175,6 +177,9 @@ impl Logic {
 
     fn take_records(&mut self, gateways: usize) {
         let linked = gateways > 0 && self.core.links_announced() >= gateways;
+        if linked {
+            self.core.on_all_announced();
+        }
         self.reading |= linked || self.clock.ms() >= self.read_from_ms;
         if self.reading && self.core.has_room() {
             let records = self.queue.after(self.read_offset, self.limits.batch_records);

@@ -34,6 +34,8 @@ pub struct Stream {
     pub jobs: BTreeSet<u64>,
     /// An Outcome of no delivery, or a second one.
     pub stray_outcome: Option<u64>,
+    /// Messages recalled before it began: they are withdrawn at the gateway when the first commands have come.
+    pub owed: Vec<u64>,
     /// Sends ends of replays without their positions: a bug to be found.
     pub forgets_positions: bool,
 }
@@ -54,6 +56,7 @@ impl Stream {
             over_at_ms: None,
             jobs: BTreeSet::new(),
             stray_outcome: None,
+            owed: Vec::new(),
             forgets_positions: false,
         }
     }

@@ -68,6 +68,19 @@ impl World {
         id
     }
 
+    /// Publishes a live push to every user of an app.
+    pub(crate) fn push_to_all_users(&mut self, app_id: u32) {
+        let id = self.next_message;
+        self.next_message += 1;
+        self.note(format_args!("push {id} type 5 app {app_id} live to all users"));
+        let users = USERS.iter().map(|&user| user.to_owned()).collect();
+        let content = vec![b'x'].into();
+        let accepted_at_ms = self.clock.unix();
+        let push =
+            Push { id, r#type: 5, app_id, users, content, accepted_at_ms, ..Push::default() };
+        self.publish_job(job::Kind::Push(push));
+    }
+
     pub(crate) fn publish_job(&mut self, kind: job::Kind) {
         let record = Record { offset: 0, key: String::new(), job: Some(Job { kind: Some(kind) }) };
         self.publish(record);

@@ -7,7 +7,7 @@ use crate::gate::Gates;
 use crate::gateway::Gateway;
 use crate::invariant::{Invariant, Violation};
 use crate::ledger::Ledger;
-use crate::logic::Logic;
+use crate::logic::{GROUP, Logic};
 use crate::net::{Net, SharedNet};
 use crate::queue::MemoryQueue;
 use crate::random::Random;
@@ -78,6 +78,10 @@ pub struct World {
     pub(crate) logic: Option<Logic>,
     /// Logic processes so far.
     pub(crate) lives: u64,
+    /// When the present one began.
+    pub(crate) life_since_ms: u64,
+    /// The queue was committed up to here when it began.
+    pub(crate) life_since_offset: u64,
     pub(crate) logic_down_until_ms: u64,
     pub(crate) clients: Vec<Client>,
     /// Connections that their clients have left: (client, connection).
@@ -135,6 +139,8 @@ impl World {
             gateways: (0..GATEWAYS).map(|_| place()).collect(),
             logic: None,
             lives: 0,
+            life_since_ms: 0,
+            life_since_offset: 0,
             logic_down_until_ms: 0,
             clients: profiles.into_iter().map(Client::new).collect(),
             ghosts: Vec::new(),
@@ -226,7 +232,10 @@ impl World {
         let now_ms = self.clock.ms();
         for number in 0..GATEWAYS {
             let place = &mut self.gateways[number];
+            let zombies = place.zombies.len();
             place.zombies.retain(|&(until_ms, _)| until_ms > now_ms);
+            // The gateway hears of a break.
+            place.breaks += (zombies - place.zombies.len()) as u64;
             if place.process.is_none() && place.down_until_ms <= now_ms {
                 let epoch = self.clock.unix() as u64;
                 let gateway = Gateway::start(number as u32, epoch, SHARDS, &self.net, &self.clock);
@@ -237,6 +246,8 @@ impl World {
         }
         if self.logic.is_none() && self.logic_down_until_ms <= now_ms {
             self.lives += 1;
+            self.life_since_ms = now_ms;
+            self.life_since_offset = self.queue.committed(GROUP);
             let data = Data {
                 store: Arc::new(self.store.clone()),
                 routes: Arc::new(self.routes.clone()),
@@ -256,13 +267,20 @@ impl World {
         let Some(logic) = &mut self.logic else { return };
         let forgets = self.options.canary == Some(Canary::ForgetPositions);
         let mut connected = Vec::new();
+        // What this logic has recalled, a gateway that was cut off has to hear.
+        let handled = self.life_since_offset + 1
+            ..=self.queue.committed(GROUP).max(self.life_since_offset + 1);
+        let recalled: Vec<u64> =
+            self.ledger.recall_offsets.range(handled).map(|(_, &id)| id).collect();
         for (number, place) in self.gateways.iter_mut().enumerate() {
             let linked = logic.streams.iter().any(|stream| stream.gateway == number);
             if let (Some(gateway), false, true) =
                 (&place.process, linked, place.connect_at_ms <= now_ms)
             {
-                logic.connect(number, gateway.attach(), apps(), &mut self.random, forgets);
+                let owed = recalled.clone();
+                logic.connect(number, gateway.attach(), apps(), &mut self.random, forgets, owed);
                 place.connect_at_ms = now_ms + 200;
+                place.breaks += 1;
                 connected.push(number);
             }
         }
@@ -292,13 +310,20 @@ impl World {
         let Some(logic) = &mut self.logic else { return };
         let mut recalls = Vec::new();
         let mut commands = Vec::new();
+        let life = (self.lives, self.life_since_ms);
         for stream in &mut logic.streams {
             let number = stream.gateway;
+            let mut owed = std::mem::take(&mut stream.owed);
             stream.deliver(now_ms, |message| {
                 recalls.extend(recalls_in(message, number));
+                if matches!(&message.kind, Some(to_gateway::Kind::Batch(_))) {
+                    recalls.extend(owed.drain(..).map(|message| (number, message)));
+                }
+                pushes_in(message).for_each(|message| self.ledger.send(message, life));
                 commands
                     .extend(commands_in(message).map(|command| format!("{number} <- {command}")));
             });
+            stream.owed = owed;
         }
         commands.iter().for_each(|command| self.note(format_args!("gateway {command}")));
         let logic = self.logic.as_mut().expect("it runs");
@@ -355,6 +380,20 @@ fn recalls_in(message: &ToGateway, gateway: usize) -> Vec<(usize, u64)> {
         _ => None,
     };
     batch.commands.iter().filter_map(recall).collect()
+}
+
+/// Messages that go to who is connected, replays aside.
+fn pushes_in(message: &ToGateway) -> impl Iterator<Item = u64> {
+    let batch = match &message.kind {
+        Some(to_gateway::Kind::Batch(batch)) => &batch.commands[..],
+        _ => &[],
+    };
+    batch.iter().filter_map(|command| match &command.kind {
+        Some(command::Kind::Delivery(delivery)) if !delivery.replay => {
+            delivery.message.as_ref().map(|message| message.id)
+        }
+        _ => None,
+    })
 }
 
 /// The table of apps.

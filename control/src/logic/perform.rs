@@ -15,13 +15,10 @@ const BIND_ROUTES: usize = 4_096;
 /// Performs one piece of work to its end, however long the data layer takes. Dropped in between, any part of it may have been done.
 pub async fn perform(data: Data, work: Work) -> Done {
     match work {
-        Work::Prepare { records, blocks, block, now } => {
-            prepare(&data, records, blocks, block, now).await
+        Work::Prepare { records, blocks, block, now, known_recalls } => {
+            prepare(&data, records, blocks, block, now, known_recalls).await
         }
-        Work::Login(asks) => match login(&data, &asks).await {
-            Ok(answers) => Done::Login(Ok(answers)),
-            Err(_) => Done::Login(Err(asks)),
-        },
+        Work::Login(asks) => Done::Login(login(&data, asks).await),
         Work::Unbind(conns) => {
             let _ = data.attempt("unbind", || data.routes.unbind(conns.clone())).await;
             Done::Unbind
@@ -74,23 +71,46 @@ pub async fn perform(data: Data, work: Work) -> Done {
 }
 
 /// Binds first: what is pushed from here on finds the route, what was pushed before is in the log that is read next.
-async fn login(data: &Data, asks: &[LoginAsk]) -> Result<Vec<LoginAnswer>> {
+async fn login(
+    data: &Data,
+    asks: Vec<LoginAsk>,
+) -> std::result::Result<Vec<LoginAnswer>, Vec<LoginFailure>> {
     let routes: Vec<Route> = asks.iter().map(|ask| ask.route.clone()).collect();
-    let replaced = data.attempt("bind", || data.routes.bind(routes.clone())).await?;
+    let failed = |asks: Vec<LoginAsk>, replaced: Vec<Vec<Route>>| {
+        let mut replaced = replaced.into_iter();
+        let failure = |ask| LoginFailure { ask, replaced: replaced.next().unwrap_or_default() };
+        asks.into_iter().map(failure).collect()
+    };
+    let Ok(replaced) = data.attempt("bind", || data.routes.bind(routes.clone())).await else {
+        return Err(failed(asks, Vec::new()));
+    };
+    match positions(data, &asks).await {
+        Ok(positions) => {
+            let answers = asks.into_iter().zip(replaced).zip(positions);
+            let answer = |((ask, replaced), (cursors, heads)): ((LoginAsk, _), _)| LoginAnswer {
+                opened: ask.opened,
+                login: ask.login,
+                replaced,
+                cursors,
+                heads,
+            };
+            Ok(answers.map(answer).collect())
+        }
+        Err(_) => Err(failed(asks, replaced)),
+    }
+}
+
+/// Cursors and heads of logins that are bound.
+async fn positions(data: &Data, asks: &[LoginAsk]) -> Result<Vec<(Positions, [Head; 3])>> {
     let devices: Vec<DeviceKey> = asks.iter().map(|ask| device_of(&ask.route)).collect();
     let cursors = data.attempt("cursors", || data.store.get_cursors(devices.clone())).await?;
     let heads = heads(data, asks).await?;
-    let answers = asks.iter().zip(replaced).zip(cursors).map(|((ask, replaced), cursors)| {
+    let positions = asks.iter().zip(cursors).map(|(ask, cursors)| {
         let channels = channels_of(ask.route.app_id, &ask.route.user);
-        LoginAnswer {
-            opened: ask.opened.clone(),
-            login: ask.login,
-            replaced,
-            cursors: furthest([cursors.own, cursors.app, cursors.everyone], &ask.pending),
-            heads: channels.map(|channel| heads.get(&channel).copied().unwrap_or_default()),
-        }
+        let heads = channels.map(|channel| heads.get(&channel).copied().unwrap_or_default());
+        (furthest([cursors.own, cursors.app, cursors.everyone], &ask.pending), heads)
     });
-    Ok(answers.collect())
+    Ok(positions.collect())
 }
 
 /// Heads of all channels that some logins have, each asked for once.
@@ -218,18 +238,20 @@ async fn attach(
     lease: GatewayLease,
     routes: Vec<Route>,
     memberships: Vec<GatewayMembership>,
-) -> Result<()> {
+) -> Result<Vec<Route>> {
     let registered = data.until_final("attach", || data.routes.attach(lease.clone())).await;
     match registered {
         Err(error) if error.code == Code::Conflict => return Err(error),
         Err(error) => tracing::error!(%error, gateway = lease.gateway, "lease not registered"),
         Ok(()) => {}
     }
+    let mut replaced = Vec::new();
     for routes in routes.chunks(BIND_ROUTES) {
-        data.persist("bind again", || data.routes.bind(routes.to_vec())).await;
+        let bound = data.persist("bind again", || data.routes.bind(routes.to_vec())).await;
+        replaced.extend(bound.into_iter().flatten());
     }
     if !memberships.is_empty() {
         data.persist("announce", || data.routes.announce(memberships.clone())).await;
     }
-    Ok(())
+    Ok(replaced)
 }

@@ -7,6 +7,7 @@ use super::core::work::Done;
 use super::core::{Blocks, Now, Prepared, PreparedPush, channel_kind, is_expired};
 use super::data::Data;
 use crate::error::Result;
+use futures_util::future::join_all;
 use gpusher_proto::data::*;
 use gpusher_proto::gateway::ChannelKind;
 use rustc_hash::FxHashMap;
@@ -29,9 +30,13 @@ pub(super) async fn prepare(
     mut blocks: Blocks,
     block: u32,
     now: Now,
+    known_recalls: bool,
 ) -> Done {
     let mut items: Vec<(u64, Item)> =
         records.into_iter().map(|record| (record.offset, item_of(record, now))).collect();
+    if !known_recalls {
+        drop_recalled(data, &mut items).await;
+    }
     append(data, &mut items, &mut blocks, now).await;
     recall(data, &mut items).await;
     let routes = locate(data, &items).await;
@@ -59,6 +64,18 @@ fn item_of(record: Record, now: Now) -> Item {
         Some(job::Kind::Kick(job)) => Item::Kick(job),
         None => Item::Finished(Prepared::Nothing),
     }
+}
+
+/// A process that was killed may have handled a recall and not committed the push before it: that must not go out again.
+async fn drop_recalled(data: &Data, items: &mut [(u64, Item)]) {
+    let look = async |(_, item): &mut (u64, Item)| {
+        let Item::Push { push, .. } = item else { return };
+        let call = || data.store.get_user_status(push.id, "");
+        if data.persist("look for a recall", call).await.recalled {
+            *item = Item::Finished(Prepared::Recalled(push.clone()));
+        }
+    };
+    join_all(items.iter_mut().map(look)).await;
 }
 
 /// Puts kept pushes into their logs. If the store refuses the batch for good, each push is tried alone, and the refused ones go to the dead letters.

@@ -114,6 +114,7 @@ impl Logic {
             expected: expected.clone(),
             read_from: Instant::now() + start_wait,
             reading: false,
+            complete: false,
         };
         Self {
             socket,
@@ -234,6 +235,7 @@ struct Runner {
     expected: Arc<AtomicUsize>,
     read_from: Instant,
     reading: bool,
+    complete: bool,
 }
 
 impl Runner {
@@ -271,6 +273,10 @@ impl Runner {
     fn may_read(&mut self) -> bool {
         let expected = self.expected.load(Relaxed);
         let complete = expected > 0 && self.core.links_announced() >= expected;
+        if complete && !self.complete {
+            self.complete = true;
+            self.core.on_all_announced();
+        }
         self.reading |= complete || Instant::now() >= self.read_from;
         self.reading
     }

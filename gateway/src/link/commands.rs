@@ -92,6 +92,10 @@ impl Hub {
                 self.finish_job(id, outcome);
             }
         }
+        // Nobody here is concerned.
+        if let (true, Some(link)) = (split.mails.is_empty(), credit) {
+            self.give_back(link);
+        }
         let last = split.mails.len().wrapping_sub(1);
         for (index, (shard, mail)) in split.mails.into_iter().enumerate() {
             let credit = credit.filter(|_| index == last);

@@ -104,11 +104,12 @@ impl Layout {
     }
 
     fn split_recall(self, recall: Recall) -> Result<Split, Unsplittable> {
-        let (audiences, _) = match recall.audience.ok_or(Unsplittable::Incomplete)? {
-            recall::Audience::Connections(connections) => self.by_shard(connections.ids),
-            recall::Audience::AppId(app_id) => self.each(Audience::App(app_id)),
-            recall::Audience::Everyone(_) => self.each(Audience::Everyone),
-            recall::Audience::Topic(topic) => {
+        let (audiences, _) = match recall.audience {
+            None => self.each(Audience::Connections(Vec::new())),
+            Some(recall::Audience::Connections(connections)) => self.by_shard(connections.ids),
+            Some(recall::Audience::AppId(app_id)) => self.each(Audience::App(app_id)),
+            Some(recall::Audience::Everyone(_)) => self.each(Audience::Everyone),
+            Some(recall::Audience::Topic(topic)) => {
                 self.each(Audience::Topic { app_id: topic.app_id, name: topic.name.into() })
             }
         };

@@ -72,8 +72,11 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             _ => None,
         };
         if let (Some(opened), false) = (opened, same) {
-            // It holds until the new logic has replayed.
+            // It holds until the new logic has replayed, from where it knows the client to be: nothing kept that waits is needed for that, and what was
+            // recalled meanwhile must not go out.
             self.hold(slot, Flags::HOLD_SYNC);
+            self.backlogs.update(slot, |backlog| backlog.outbox.forget_kept());
+            self.outgoing.to_check.push(slot);
             self.report_opened(slot, opened);
             self.abandon_joins(slot);
         }

@@ -96,6 +96,24 @@ impl Joins {
         Some(join)
     }
 
+    /// A join is answered. Whether the topic has to be left: it was refused, the membership came with it, and no other join of the same topic is to
+    /// decide about that.
+    fn settle(&mut self, slot: u32, join: &Join, is_done: bool) -> bool {
+        let joins = self.0.get_mut(&slot).into_iter().flatten();
+        let mut others = joins.filter(|other| other.topic == join.topic);
+        if is_done {
+            others.for_each(|other| other.is_new = false);
+            return false;
+        }
+        match others.next() {
+            Some(other) => {
+                other.is_new |= join.is_new;
+                false
+            }
+            None => join.is_new,
+        }
+    }
+
     fn len(&self, slot: u32) -> usize {
         self.0.get(&slot).map_or(0, Vec::len)
     }
@@ -191,7 +209,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
     /// Logic's answer to an upstream message, a join or a leave. A join that it refuses is taken back.
     pub(super) fn on_answer(&mut self, slot: u32, request: u64, code: u16, value: u64) {
         if let Some(join) = self.joins.take(slot, request) {
-            if join.is_new && code != Code::Done.number() {
+            if self.joins.settle(slot, &join, code == Code::Done.number()) {
                 self.members.leave(slot, self.table.app[slot as usize], &join.topic);
             }
             if join.holds && !self.joins.any_holds(slot) {

@@ -127,7 +127,8 @@ impl Reports {
 
 impl Tables {
     pub(super) fn user_status(&self, message: u64, user: &str, now_ms: i64) -> UserStatus {
-        let mut status = UserStatus::default();
+        let recalled = self.recalled.contains_key(&message);
+        let mut status = UserStatus { recalled, ..UserStatus::default() };
         let found = self.logs.iter().find_map(|((kind, app_id, name), log)| {
             let own = *kind == ChannelKind::Own as i32;
             let seq = *log.by_id.get(&message).filter(|_| !own || name == user)?;
@@ -137,7 +138,6 @@ impl Tables {
         status.known = true;
         status.seq = seq;
         status.expired = is_over(push, now_ms);
-        status.recalled = self.recalled.contains_key(&message);
         let devices = self.devices.iter().filter(|((app, name, _), _)| {
             name == user && (app_id == 0 || *app == app_id) && kind != ChannelKind::Topic as i32
         });

@@ -18,7 +18,21 @@ impl Core {
         self.gateways.insert(hello.gateway, key);
         // Its table may be from before the last change.
         self.send_apps(key);
+        self.tell_missed_recalls(key);
         self.attach_lease(key);
+    }
+
+    /// All sessions of a gateway are known.
+    pub(super) fn on_gateway_announced(&mut self, key: LinkKey) {
+        let link = self.link(key);
+        link.announced = true;
+        let gateway = link.gateway;
+        self.unlinked.remove(&gateway);
+    }
+
+    /// Every gateway that there is has announced its sessions since this instance began.
+    pub fn on_all_announced(&mut self) {
+        self.unknown_until_ms = 0;
     }
 
     /// The gateway takes more commands.
@@ -39,19 +53,17 @@ impl Core {
             |session: &&Session| ConnId::from_raw(session.conn).gateway() == link.gateway;
         let conns: Vec<u64> =
             self.sessions.iter().filter(of_gateway).map(|session| session.conn).collect();
-        for conn in conns {
-            self.cut_session(conn, &link);
+        self.links_lost.insert(link.gateway, (link.epoch, self.now.mono_ms));
+        // What is known of its sessions is kept; their cursors are what is left of them. All of it before the first is forgotten: some share a cursor.
+        conns.iter().for_each(|&conn| self.take_shared_as_read(conn, &link.taken));
+        conns.iter().for_each(|&conn| drop(self.forget_session(conn)));
+        if !clean {
+            self.unlinked.insert(link.gateway, self.now.mono_ms + self.limits.lease_ms);
         }
         if clean && self.alone && link.leased {
             let (gateway, epoch) = (link.gateway, link.epoch);
             self.leases.push_back(LeaseAsk::Detach { gateway, epoch });
         }
-    }
-
-    /// Keeps what is known of a session of a lost gateway; its cursors are what is left of it.
-    fn cut_session(&mut self, conn: u64, link: &Link) {
-        self.take_shared_as_read(conn, &link.taken);
-        self.remove_session(conn);
     }
 
     /// Version 0: what every socket of its gateway has taken of the shared channels, this one's has, too.
@@ -69,16 +81,61 @@ impl Core {
         }
     }
 
-    /// Forgets a session.
+    /// The same from time to time, so that little comes again after a kill.
+    pub(super) fn save_shared(&mut self, conn: u64) {
+        let gateway = ConnId::from_raw(conn).gateway();
+        let Some(link) = self.gateways.get(&gateway).and_then(|key| self.links.get_mut(key)) else {
+            return;
+        };
+        let taken = std::mem::take(&mut link.taken);
+        self.take_shared_as_read(conn, &taken);
+        if let Some(link) = self.gateways.get(&gateway).and_then(|key| self.links.get_mut(key)) {
+            link.taken = taken;
+        }
+    }
+
+    /// Forgets a session that has ended. Those that it shared a cursor with do not wait for it any more.
     pub(super) fn remove_session(&mut self, conn: u64) {
+        let Some(device) = self.forget_session(conn) else { return };
+        if let (true, Some(received)) = (device.is_nameless(), self.received_by_all(&device)) {
+            for (channel, seq) in received.into_iter().enumerate() {
+                self.cursors.advance(&device, channel, seq);
+            }
+        }
+    }
+
+    /// Forgets a session that goes on elsewhere, or under another login.
+    pub(super) fn forget_session(&mut self, conn: u64) -> Option<Device> {
         // Gives its place back, if it has one.
         self.set_phase(conn, Phase::Gone);
-        let Some(session) = self.sessions.remove(conn) else { return };
+        let session = self.sessions.remove(conn)?;
         let gateway = ConnId::from_raw(conn).gateway();
         let link = self.gateways.get(&gateway).and_then(|key| self.links.get_mut(key));
         if let Some(count) = link.and_then(|link| link.sessions.get_mut(&session.device.app_id)) {
             *count = count.saturating_sub(1);
         }
+        Some(session.device)
+    }
+
+    /// A session has received up to here: its device's cursor follows.
+    pub(super) fn advance_cursor(&mut self, conn: u64, channel: usize, seq: u64) {
+        let Some(session) = self.sessions.get(conn) else { return };
+        let device = &session.device;
+        let moved = match device.is_nameless() {
+            true => self.received_by_all(device).map(|received| received[channel]),
+            false => Some(seq),
+        };
+        if let Some(seq) = moved {
+            self.cursors.advance(device, channel, seq);
+        }
+    }
+
+    /// A cursor that several connections share follows the last of them. It stands still while some of them may be unknown here: those of a gateway
+    /// that is to be linked again, or of any at the start.
+    fn received_by_all(&self, device: &Device) -> Option<Positions> {
+        let unlinked_until_ms = self.unlinked.values().copied().max().unwrap_or(0);
+        let all_known = self.now.mono_ms >= unlinked_until_ms.max(self.unknown_until_ms);
+        self.sessions.received(device).filter(|_| all_known)
     }
 
     pub(super) fn on_closed(&mut self, closed: Closed) {
@@ -112,7 +169,7 @@ impl Core {
             return;
         }
         let app_id = session.device.app_id;
-        self.cursors.advance(&session.device, channel, ack.seq);
+        self.advance_cursor(ack.conn, channel, ack.seq);
         for message in received {
             self.statuses.add(message, |row| row.acked += 1);
         }
@@ -130,7 +187,7 @@ impl Core {
     pub(super) fn take_as_read(&mut self, conn: u64, channel: usize, seq: u64) {
         let Some(session) = self.sessions.get_mut(conn) else { return };
         if session.acknowledge(channel, seq).0 {
-            self.cursors.advance(&session.device, channel, seq);
+            self.advance_cursor(conn, channel, seq);
         }
     }
 }

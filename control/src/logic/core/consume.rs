@@ -70,7 +70,10 @@ impl Core {
         let records: Vec<Record> = self.incoming.drain(..count).collect();
         self.preparing_kept = records.iter().filter_map(push_of).any(|push| push.offline_push);
         let blocks = self.blocks.take().expect("one batch is prepared at a time");
-        Some(Work::Prepare { records, blocks, block: self.limits.sequence_block, now: self.now })
+        let known_recalls = self.repeats_left == 0;
+        self.repeats_left = self.repeats_left.saturating_sub(records.len());
+        let (block, now) = (self.limits.sequence_block, self.now);
+        Some(Work::Prepare { records, blocks, block, now, known_recalls })
     }
 
     pub(super) fn on_prepared(&mut self, prepared: Vec<(u64, Prepared)>, blocks: Blocks) {
@@ -96,6 +99,12 @@ impl Core {
                 self.describe(&push);
                 self.statuses.add(push.id, |row| row.expired += 1);
                 self.count(Count::Expired, 1);
+            }
+            Prepared::Recalled(push) => {
+                self.describe(&push);
+                self.withdrawn.add(push.id);
+                self.statuses.add(push.id, |row| row.withdrawn += 1);
+                self.count(Count::Withdrawn, 1);
             }
             Prepared::Failed(push) => {
                 self.describe(&push);

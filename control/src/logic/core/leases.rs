@@ -52,18 +52,19 @@ impl Core {
         }
     }
 
-    pub(super) fn on_lease_attached(&mut self, key: LinkKey, result: Result<()>) {
+    pub(super) fn on_lease_attached(&mut self, key: LinkKey, result: Result<Vec<Route>>) {
         let renew_at_ms = self.now.mono_ms + self.limits.renew_ms;
         let Some(link) = self.links.get_mut(&key) else { return };
         link.leasing = false;
         link.renew_at_ms = renew_at_ms;
-        if result.is_err() {
+        let Ok(replaced) = result else {
             self.count(Count::LinksClosed, 1);
             self.on_link_down(key, false);
             return self.closing.push(key);
-        }
+        };
         link.leased = true;
         self.logins.extend(std::mem::take(&mut link.early));
+        replaced.iter().for_each(|route| self.kick_replaced(route));
     }
 
     /// The table of apps is another.

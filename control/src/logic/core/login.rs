@@ -68,7 +68,7 @@ impl Core {
             self.count(Count::KickLoops, 1);
             return self.refuse(opened.conn, code::KICK_LOOP, "this device keeps replacing itself");
         }
-        self.remove_session(opened.conn);
+        self.forget_session(opened.conn);
         self.sessions.insert(session);
         let link = self.link(key);
         *link.sessions.entry(opened.app_id).or_default() += 1;
@@ -106,6 +106,8 @@ impl Core {
             let Some(login) = self.logins.pop_front() else { break };
             match self.sessions.get(login.conn) {
                 Some(session) if session.closed => {
+                    // Its gateway's lease may have been registered again with its route.
+                    self.unbind_session(login.conn);
                     self.remove_session(login.conn);
                 }
                 Some(session) => asks.extend(self.login_ask(session, login)),
@@ -141,13 +143,13 @@ impl Core {
         if session.login != login || session.phase != Phase::Opening {
             return;
         }
+        if std::mem::take(&mut session.rebind) {
+            return self.log_in(opened.into());
+        }
         if session.closed {
             self.unbind_session(conn);
             self.remove_session(conn);
             return;
-        }
-        if std::mem::take(&mut session.rebind) {
-            return self.log_in(opened.into());
         }
         let device = session.device.clone();
         // Sent after the heads were read and before this connection is a member: it is only in the log.
@@ -164,18 +166,18 @@ impl Core {
         };
         session.acked = from;
         session.handed = from;
-        for channel in 0..3 {
-            // A position that the client named is an acknowledgement.
-            if from[channel] > cursors[channel] {
-                self.cursors.advance(&device, channel, from[channel]);
-            }
-        }
         if !opened.again {
             let epoch = self.store_epoch;
             let admit = Admit { conn, epoch, resumed, ..Admit::default() };
             self.command(conn, command::Kind::Admit(admit));
         }
         self.replay_login(&opened, &from, &heads);
+        for channel in 0..3 {
+            // A position that the client named is an acknowledgement.
+            if from[channel] > cursors[channel] {
+                self.advance_cursor(conn, channel, from[channel]);
+            }
+        }
     }
 
     fn replay_login(&mut self, opened: &Opened, from: &Positions, heads: &[Head; 3]) {
@@ -183,7 +185,12 @@ impl Core {
         let walks = channels
             .into_iter()
             .enumerate()
-            .map(|(index, channel)| Walk::new(channel, from[index], heads[index].last))
+            .map(|(index, channel)| {
+                let mut walk = Walk::new(channel, from[index], heads[index].last);
+                // Only here: the heads are the store's. Other walks end where the log does, which may be after their `head`.
+                walk.ended |= self.quiet.covers(&walk.channel, walk.after, walk.head);
+                walk
+            })
             .collect();
         let mut replay = Replay::of(walks);
         if let Some(session) = self.sessions.get_mut(opened.conn) {
@@ -194,8 +201,10 @@ impl Core {
     }
 
     /// Neither the routes nor the store answered: a new login may come again later, an old session stays in line.
-    pub(super) fn on_login_failed(&mut self, ask: LoginAsk) {
+    pub(super) fn on_login_failed(&mut self, LoginFailure { ask, replaced }: LoginFailure) {
         let conn = ask.opened.conn;
+        // Without a route nothing reaches them any more: they have to know.
+        self.replace(&ask.opened, &replaced);
         if ask.opened.again {
             // A later report stands in line itself.
             if self.sessions.get(conn).is_some_and(|session| session.login == ask.login) {
@@ -224,15 +233,20 @@ impl Core {
             if !device.is_nameless() && route.device == opened.device {
                 self.kick_loops.replaced(self.now.mono_ms, &device);
             }
-            let kick = Kick {
-                conn: route.conn,
-                reason: code::REPLACED,
-                advice: ADVICE_STAY_AWAY,
-                delay_ms: 0,
-                text: "another connection of this device or user has logged in".to_owned(),
-            };
-            self.command(route.conn, command::Kind::Kick(kick));
+            self.kick_replaced(route);
         }
+    }
+
+    /// It has lost its route to another connection: nothing would reach it any more.
+    pub(super) fn kick_replaced(&mut self, route: &Route) {
+        let kick = Kick {
+            conn: route.conn,
+            reason: code::REPLACED,
+            advice: ADVICE_STAY_AWAY,
+            delay_ms: 0,
+            text: "another connection of this device or user has logged in".to_owned(),
+        };
+        self.command(route.conn, command::Kind::Kick(kick));
     }
 
     pub(super) fn unbind_session(&mut self, conn: u64) {

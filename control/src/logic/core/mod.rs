@@ -20,6 +20,7 @@ pub mod kick_loop;
 mod leases;
 pub mod link;
 mod login;
+pub mod nameless;
 mod outcome;
 pub mod plan;
 mod recall;
@@ -92,11 +93,17 @@ pub struct Core {
     gateways: FxHashMap<u32, LinkKey>,
     /// The table that gateways have.
     apps: Vec<App>,
+    /// Sessions from before this instance began may be announced until then.
+    unknown_until_ms: u64,
+    /// Gateways whose links were lost, and until when their sessions may be announced again.
+    unlinked: BTreeMap<u32, u64>,
     closing: Vec<LinkKey>,
     leases: VecDeque<LeaseAsk>,
     announcements: Vec<Announcement>,
 
     incoming: Vec<Record>,
+    /// Records that an earlier process may have taken and not committed.
+    repeats_left: usize,
     /// A batch is between its append and its deliveries, and has kept messages.
     preparing_kept: bool,
     blocks: Option<Blocks>,
@@ -105,6 +112,8 @@ pub struct Core {
     tails: FxHashMap<(usize, u32), Tail>,
     recent: Recent,
     withdrawn: Withdrawn,
+    /// By gateway: which process its last link was to, and when that ended.
+    links_lost: FxHashMap<u32, (u64, u64)>,
     retries: Vec<RetryAsk>,
     /// Connections that a look-up has found for a live message, by its record; forgotten when that is committed.
     retried: BTreeSet<(u64, u64)>,
@@ -155,10 +164,13 @@ impl Core {
             links: BTreeMap::new(),
             gateways: FxHashMap::default(),
             apps: Vec::new(),
+            unknown_until_ms: 0,
+            unlinked: BTreeMap::new(),
             closing: Vec::new(),
             leases: VecDeque::new(),
             announcements: Vec::new(),
             incoming: Vec::new(),
+            repeats_left: 2 * limits.jobs_open + limits.batch_records,
             preparing_kept: false,
             blocks: Some(Blocks::new(limits.sequence_blocks)),
             progress: Progress::default(),
@@ -166,6 +178,7 @@ impl Core {
             tails: FxHashMap::default(),
             recent: Recent::new(limits.recallable),
             withdrawn: Withdrawn::new(limits.recallable),
+            links_lost: FxHashMap::default(),
             retries: Vec::new(),
             retried: BTreeSet::new(),
             sessions: Sessions::default(),
@@ -196,6 +209,9 @@ impl Core {
 
     /// Sets the time; to be called before anything else is told.
     pub fn set_time(&mut self, now: Now) {
+        if self.now == Now::default() {
+            self.unknown_until_ms = now.mono_ms + self.limits.lease_ms;
+        }
         self.now = now;
     }
 
@@ -225,7 +241,7 @@ impl Core {
             event::Kind::SyncRequest(request) => self.on_sync_request(request),
             event::Kind::Drained(drained) => self.on_drained(drained),
             event::Kind::Membership(membership) => self.on_membership(key, membership),
-            event::Kind::Announced(_) => self.link(key).announced = true,
+            event::Kind::Announced(_) => self.on_gateway_announced(key),
             event::Kind::Load(load) => self.on_load(key, load),
         }
     }

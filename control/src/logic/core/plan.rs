@@ -28,6 +28,8 @@ pub enum Prepared {
     },
     /// It expired in the queue.
     Expired(Arc<Push>),
+    /// It was recalled by an earlier process, which had not committed it.
+    Recalled(Arc<Push>),
     /// It cannot be delivered, and was filed as a dead letter.
     Failed(Arc<Push>),
     /// Nothing to do: an unknown kind of job.

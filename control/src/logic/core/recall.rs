@@ -5,7 +5,7 @@ use super::withdrawal::{Audience, Sent};
 use super::*;
 use gpusher_proto::data::{Placed, Route};
 use gpusher_proto::gateway::{ChannelKind, Connections, Recall, Topic, recall};
-use link::Part;
+use link::{Link, Part};
 
 impl Core {
     pub(super) fn dispatch_recall(
@@ -23,9 +23,17 @@ impl Core {
             let routes = routes.get(index).map_or(&[][..], Vec::as_slice);
             sent.extend(sent_to(placed, routes));
         }
-        for sent in sent {
-            self.send_recall(offset, message, &sent);
+        for key in self.link_keys() {
+            let link = self.link(key);
+            let gateway = link.gateway;
+            let known = sent.iter().filter(|sent| has_some(link, sent));
+            let mut recalls: Vec<_> = known.map(|sent| recall_at(gateway, message, sent)).collect();
+            if sent.is_empty() {
+                recalls.push(drop_only(message));
+            }
+            recalls.into_iter().for_each(|kind| self.command_for(offset, gateway, kind));
         }
+        self.withdrawn.tell(message, sent, self.now.mono_ms);
     }
 
     /// Deliveries that wait for credit are not sent at all.
@@ -52,33 +60,59 @@ impl Core {
         }
     }
 
-    fn send_recall(&mut self, offset: u64, message_id: u64, sent: &Sent) {
-        let command = |audience| {
-            let (channel, seq) = (sent.kind as i32, sent.seq);
-            command::Kind::Recall(Recall { message_id, channel, seq, audience: Some(audience) })
+    /// What a gateway was not told, or not for certain, because it was not linked. A process that is new has nothing of it.
+    pub(super) fn tell_missed_recalls(&mut self, key: LinkKey) {
+        let link = self.link(key);
+        let (gateway, epoch) = (link.gateway, link.epoch);
+        let since_ms = match self.links_lost.get(&gateway) {
+            Some(&(before, _)) if before != epoch => return,
+            Some(&(_, lost_ms)) => lost_ms.saturating_sub(self.limits.stall_ms),
+            None => 0,
         };
-        let (app_id, topic) = match &sent.audience {
-            Audience::Connections(gateways) => {
-                for (gateway, ids) in gateways {
-                    let connections = Connections { ids: ids.clone() };
-                    let audience = recall::Audience::Connections(connections);
-                    self.command_for(offset, *gateway, command(audience));
-                }
-                return;
-            }
-            Audience::App(app_id) => (*app_id, ""),
-            Audience::Everyone => (0, ""),
-            Audience::Topic(topic) => (topic.app_id, topic.name.as_str()),
+        let told = self.withdrawn.told_since(since_ms);
+        // Who is a member there is not known yet: the gateway knows.
+        let may_have = |sent: &&Sent| match &sent.audience {
+            Audience::Connections(gateways) => gateways.iter().any(|&(it, _)| it == gateway),
+            _ => true,
         };
-        for key in self.listeners(sent.kind, app_id, topic) {
-            let audience = match &sent.audience {
-                Audience::App(app_id) => recall::Audience::AppId(*app_id),
-                Audience::Topic(topic) => recall::Audience::Topic(topic.clone()),
-                _ => recall::Audience::Everyone(true),
-            };
-            let gateway = self.link(key).gateway;
-            self.command_for(offset, gateway, command(audience));
+        let recalls: Vec<command::Kind> = told
+            .flat_map(|told| {
+                let sent = told.sent.iter().filter(may_have);
+                let none = told.sent.is_empty().then(|| drop_only(told.message));
+                sent.map(|sent| recall_at(gateway, told.message, sent)).chain(none)
+            })
+            .collect();
+        recalls.into_iter().for_each(|kind| self.link(key).push(kind, None));
+    }
+}
+
+/// Nobody knows who had the message: it is dropped wherever it waits, and nobody is told.
+fn drop_only(message_id: u64) -> command::Kind {
+    command::Kind::Recall(Recall { message_id, ..Recall::default() })
+}
+
+fn recall_at(gateway: u32, message_id: u64, sent: &Sent) -> command::Kind {
+    let audience = match &sent.audience {
+        Audience::Connections(gateways) => {
+            let here = gateways.iter().filter(|&&(number, _)| number == gateway);
+            let ids = here.flat_map(|(_, ids)| ids.iter().copied()).collect();
+            recall::Audience::Connections(Connections { ids })
         }
+        Audience::App(app_id) => recall::Audience::AppId(*app_id),
+        Audience::Everyone => recall::Audience::Everyone(true),
+        Audience::Topic(topic) => recall::Audience::Topic(topic.clone()),
+    };
+    let (channel, seq, audience) = (sent.kind as i32, sent.seq, Some(audience));
+    command::Kind::Recall(Recall { message_id, channel, seq, audience })
+}
+
+/// Whether a gateway has any of those who may have the message.
+fn has_some(link: &Link, sent: &Sent) -> bool {
+    match &sent.audience {
+        Audience::Connections(gateways) => gateways.iter().any(|&(it, _)| it == link.gateway),
+        Audience::App(app_id) => link.has_app(*app_id),
+        Audience::Everyone => link.has_app(0),
+        Audience::Topic(topic) => link.has_members(topic.app_id, &topic.name),
     }
 }
 

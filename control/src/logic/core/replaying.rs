@@ -16,10 +16,7 @@ const READ_BATCH: usize = 16;
 
 impl Core {
     /// Begins a session's replay. `holds`: the gateway holds its messages already.
-    pub(super) fn start_replay(&mut self, conn: u64, mut replay: Replay, holds: bool) {
-        for walk in &mut replay.walks {
-            walk.ended |= self.quiet.covers(&walk.channel, walk.after, walk.head);
-        }
+    pub(super) fn start_replay(&mut self, conn: u64, replay: Replay, holds: bool) {
         let nothing = replay.walks.iter().all(|walk| walk.ended);
         let Some(session) = self.sessions.get_mut(conn) else { return };
         session.replay = Some(Box::new(replay));
@@ -270,7 +267,7 @@ impl Core {
     pub(super) fn on_drained(&mut self, drained: Drained) {
         let conn = drained.conn;
         let Some(session) = self.sessions.get_mut(conn) else { return };
-        let spilled: Vec<(Channel, u64)> = spilled_logs(&session.device, &drained.spilled_from);
+        let spilled = spilled_logs(session, &drained.spilled_from);
         let reported_own = session.reported_own();
         let (version, phase) = (session.version, session.phase);
         if !drained.spilled_from.is_empty() {
@@ -286,7 +283,9 @@ impl Core {
             Phase::Live if drained.spilled_from.is_empty() => {}
             Phase::Live => {
                 let mut replay = Replay::default();
-                spilled.into_iter().for_each(|(log, from)| replay.respill(log, from, from));
+                spilled
+                    .into_iter()
+                    .for_each(|it| replay.respill(it.channel, it.due_from, it.known));
                 self.start_replay(conn, replay, false);
             }
             Phase::Queued | Phase::Reading | Phase::Sent | Phase::Draining | Phase::Finishing => {
@@ -296,7 +295,7 @@ impl Core {
         }
     }
 
-    fn on_drained_in_replay(&mut self, conn: u64, gap: bool, spilled: Vec<(Channel, u64)>) {
+    fn on_drained_in_replay(&mut self, conn: u64, gap: bool, spilled: Vec<Spilled>) {
         let Some(session) = self.sessions.get_mut(conn) else { return };
         let phase = session.phase;
         let Some(replay) = session.replay.as_mut() else { return };
@@ -309,7 +308,7 @@ impl Core {
             return;
         }
         replay.abandon_page();
-        spilled.into_iter().for_each(|(log, from)| replay.respill(log, from, from));
+        spilled.into_iter().for_each(|it| replay.respill(it.channel, it.due_from, it.known));
         // The gateway takes nothing of the pages from before it told, up to here.
         self.command(conn, command::Kind::SyncStart(SyncStart { conn }));
         self.finishing.retain(|&finishing| finishing != conn);
@@ -362,12 +361,24 @@ impl Core {
     }
 }
 
-/// The logs to walk again. A topic's position is the client's own: it joins again with `since` if it wants.
-fn spilled_logs(device: &Device, spilled: &[Position]) -> Vec<(Channel, u64)> {
-    let channels = login::channels_of(device.app_id, device.user());
+/// A log to walk again.
+struct Spilled {
+    channel: Channel,
+    /// The first message that may be missing.
+    due_from: u64,
+    /// A number that the log has given out for certain.
+    known: u64,
+}
+
+/// The logs to walk again. What was acknowledged is not missing: it was in the outbox since before that was known. A topic's
+/// position is the client's own: it joins again with `since` if it wants.
+fn spilled_logs(session: &Session, spilled: &[Position]) -> Vec<Spilled> {
+    let channels = login::channels_of(session.device.app_id, session.device.user());
     let log = |position: &Position| {
-        let channel = channels.get(usize::try_from(position.channel).ok()?)?;
-        Some((channel.clone(), position.seq))
+        let index = usize::try_from(position.channel).ok()?;
+        let channel = channels.get(index)?.clone();
+        let due_from = position.seq.max(session.acked[index] + 1);
+        Some(Spilled { channel, due_from, known: position.seq })
     };
     spilled.iter().filter_map(log).collect()
 }

@@ -1,6 +1,9 @@
 //! All sessions: by connection, and in a stable order to be swept in slices.
 
-use super::session::Session;
+use super::cursor::Positions;
+use super::nameless::Nameless;
+use super::session::{Phase, Session};
+use crate::device::Device;
 use crate::slots::Slots;
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
@@ -14,12 +17,14 @@ const PARTS: usize = 64;
 pub struct Sessions {
     slots: Slots<Session>,
     by_conn: Box<[HashTable<u32>]>,
+    nameless: Nameless,
 }
 
 impl Default for Sessions {
     fn default() -> Self {
         let parts = std::iter::repeat_with(HashTable::new).take(PARTS);
-        Self { slots: Slots::default(), by_conn: parts.collect() }
+        let by_conn = parts.collect();
+        Self { slots: Slots::default(), by_conn, nameless: Nameless::default() }
     }
 }
 
@@ -28,6 +33,9 @@ impl Sessions {
     pub fn insert(&mut self, session: Session) {
         let conn = session.conn;
         self.remove(conn);
+        if session.device.is_nameless() {
+            self.nameless.add(&session.device, conn);
+        }
         let (slot, hash) = (self.slots.insert(session), hash_of(conn));
         let slots = &self.slots;
         self.by_conn[part_of(hash)].insert_unique(hash, slot, |&slot| {
@@ -41,7 +49,24 @@ impl Sessions {
         let is_it = |&slot: &u32| slots.get(slot).is_some_and(|session| session.conn == conn);
         let entry = self.by_conn[part_of(hash)].find_entry(hash, is_it).ok()?;
         let (slot, _) = entry.remove();
-        self.slots.remove(slot)
+        let session = self.slots.remove(slot)?;
+        if session.device.is_nameless() {
+            self.nameless.remove(&session.device, conn);
+        }
+        Some(session)
+    }
+
+    /// Up to where each of a nameless device's connections has received. None if it has no connection, or one that is still at its login: where that
+    /// begins is not known yet.
+    pub fn received(&self, device: &Device) -> Option<Positions> {
+        let sessions = self.nameless.of(device).iter().filter_map(|&conn| self.get(conn));
+        sessions
+            .filter(|session| session.device == *device)
+            .map(|session| (session.phase != Phase::Opening).then_some(session.acked))
+            .reduce(|left, right| {
+                let (left, right) = (left?, right?);
+                Some(std::array::from_fn(|channel| left[channel].min(right[channel])))
+            })?
     }
 
     fn slot(&self, conn: u64) -> Option<u32> {
@@ -118,5 +143,30 @@ mod tests {
         assert!(sessions.get_mut(conn).is_none());
         let parts = sessions.by_conn.iter().map(HashTable::len);
         assert!(parts.max().unwrap() < 3 * 5_000 / PARTS, "connections spread over the parts");
+    }
+
+    #[test]
+    fn connections_without_a_device_wait_for_each_other() {
+        let mut sessions = Sessions::default();
+        let mut open = |conn, device: &str, phase, own| {
+            let (user, device) = ("a".to_owned(), device.to_owned());
+            let opened = Opened { conn, user, device, ..Opened::default() };
+            let mut session = Session::new(&opened, conn);
+            (session.phase, session.acked) = (phase, [own, 1, 1]);
+            sessions.insert(session);
+        };
+        open(1, "", Phase::Live, 7);
+        open(2, "", Phase::Live, 5);
+        open(3, "phone", Phase::Live, 2);
+        open(4, "", Phase::Opening, 0);
+        let nameless = Device::new(0, "a", "");
+        assert_eq!(sessions.received(&nameless), None, "where the fourth begins is not known");
+        sessions.remove(4);
+        assert_eq!(sessions.received(&nameless), Some([5, 1, 1]));
+        sessions.remove(2);
+        assert_eq!(sessions.received(&nameless), Some([7, 1, 1]));
+        sessions.remove(1);
+        assert_eq!(sessions.received(&nameless), None);
+        assert!(sessions.nameless.is_empty());
     }
 }

@@ -39,11 +39,13 @@ impl Core {
         let share = (slots as u64 * elapsed_ms).div_ceil(self.limits.sweep_ms.max(1));
         for _ in 0..share {
             self.sweep_slot = if self.sweep_slot + 1 < slots { self.sweep_slot + 1 } else { 0 };
-            let session = self.sessions.in_slot(self.sweep_slot);
-            let Some(conn) = session.filter(|it| it.is_redeliverable()).map(|it| it.conn) else {
-                continue;
-            };
-            self.redeliver(conn);
+            let Some(session) = self.sessions.in_slot(self.sweep_slot) else { continue };
+            let conn = session.conn;
+            match session.version {
+                0 => self.save_shared(conn),
+                _ if session.is_redeliverable() => self.redeliver(conn),
+                _ => {}
+            }
         }
     }
 
@@ -92,10 +94,14 @@ impl Core {
             self.statuses.add(*message, |row| row.dead += 1);
         }
         for (channel, seq) in answer.through.into_iter().enumerate() {
-            if let Some(session) = self.sessions.get_mut(conn) {
-                session.acknowledge(channel, seq);
+            match self.sessions.get_mut(conn) {
+                Some(session) => {
+                    session.acknowledge(channel, seq);
+                    self.advance_cursor(conn, channel, seq);
+                }
+                None if answer.device.is_nameless() => {}
+                None => self.cursors.advance(&answer.device, channel, seq),
             }
-            self.cursors.advance(&answer.device, channel, seq);
         }
     }
 

@@ -65,18 +65,49 @@ impl Recent {
     }
 }
 
-/// Recalled messages: pages and retries under way, and pushes still in the queue, must not go out.
+/// A recall, when it was told to the gateways linked, and who may have had the message.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Which message.
+    pub message: u64,
+    /// Who may have it; nobody knows, if there is none.
+    pub sent: Vec<Sent>,
+    at_ms: u64,
+}
+
+/// Recalled messages: pages and retries under way, and pushes still in the queue, must not go out. Gateways that were not linked at the time are told
+/// when they are.
 #[derive(Debug)]
 pub struct Withdrawn {
     messages: FxHashSet<u64>,
     order: VecDeque<u64>,
+    /// Recalls told to who was linked, oldest first.
+    told: VecDeque<Told>,
     limit: usize,
 }
 
 impl Withdrawn {
     /// Remembers this many.
     pub fn new(limit: usize) -> Self {
-        Self { messages: FxHashSet::default(), order: VecDeque::new(), limit }
+        Self {
+            messages: FxHashSet::default(),
+            order: VecDeque::new(),
+            told: VecDeque::new(),
+            limit,
+        }
+    }
+
+    /// A recall goes to who is linked.
+    pub fn tell(&mut self, message: u64, sent: Vec<Sent>, now_ms: u64) {
+        self.told.push_back(Told { message, sent, at_ms: now_ms });
+        if self.told.len() > self.limit {
+            self.told.pop_front();
+        }
+    }
+
+    /// Those told from a time on, as far as they are remembered.
+    pub fn told_since(&self, since_ms: u64) -> impl Iterator<Item = &Told> {
+        self.told.iter().skip_while(move |told| told.at_ms < since_ms)
     }
 
     /// A message was recalled.
@@ -114,6 +145,18 @@ mod tests {
         assert_eq!(recent.recall(1), []);
         assert_eq!(recent.recall(2), [to(&[3])]);
         assert_eq!(recent.recall(3), [to(&[4, 5, 6])]);
+    }
+
+    #[test]
+    fn who_was_away_is_told_what_came_meanwhile() {
+        let mut withdrawn = Withdrawn::new(2);
+        let since = |withdrawn: &Withdrawn, at_ms| -> Vec<u64> {
+            withdrawn.told_since(at_ms).map(|told| told.message).collect()
+        };
+        (1..=3).for_each(|id| withdrawn.tell(id, vec![to(&[id])], id * 10));
+        assert_eq!(since(&withdrawn, 0), [2, 3]);
+        assert_eq!(since(&withdrawn, 21), [3]);
+        assert_eq!(since(&withdrawn, 31), [0; 0]);
     }
 
     #[test]

@@ -95,6 +95,15 @@ pub struct LoginAnswer {
     pub heads: [Head; 3],
 }
 
+/// A login of which too little is known to admit it.
+#[derive(Debug)]
+pub struct LoginFailure {
+    /// As asked.
+    pub ask: LoginAsk,
+    /// Connections that lost their routes to it all the same, if it was bound.
+    pub replaced: Vec<Route>,
+}
+
 /// A page for some sessions that stand at the same place of the same log.
 #[derive(Debug)]
 pub struct ReadAsk {
@@ -232,6 +241,8 @@ pub enum Work {
         block: u32,
         /// The time.
         now: Now,
+        /// No earlier process can have had them: what is recalled of them, the core knows.
+        known_recalls: bool,
     },
     /// Bind routes, then read cursors and heads.
     Login(Vec<LoginAsk>),
@@ -278,8 +289,8 @@ pub enum Done {
         /// The numbers left.
         blocks: Blocks,
     },
-    /// Per login; on failure the logins.
-    Login(std::result::Result<Vec<LoginAnswer>, Vec<LoginAsk>>),
+    /// Per login; on failure the logins, and what they replaced.
+    Login(std::result::Result<Vec<LoginAnswer>, Vec<LoginFailure>>),
     /// Routes are removed, or it failed: they go with their lease.
     Unbind,
     /// Per page.
@@ -300,8 +311,8 @@ pub enum Done {
     Retry(Vec<RetryAnswer>),
     /// Heads, or none.
     Join(Vec<JoinAsk>, Result<Vec<Head>>),
-    /// The lease was registered; an error is a conflict: the process is outdated.
-    Attached(LinkKey, Result<()>),
+    /// The lease was registered, and what lost its route to those that were bound again; an error is a conflict: the process is outdated.
+    Attached(LinkKey, Result<Vec<Route>>),
     /// The lease was extended, or had run out.
     Renewed(LinkKey, bool),
     /// The lease is gone.

@@ -19,6 +19,12 @@ impl<T> Outbox<T> {
         self.remove_if(expired, &mut |entry| removed(Removal::Expired, entry));
     }
 
+    /// All kept messages leave, because logic will replay them from its cursors whatever the outbox has: what was withdrawn or superseded while nobody
+    /// could say so goes with them.
+    pub fn forget_kept(&mut self) {
+        self.remove_if(Entry::is_kept, &mut |_| {});
+    }
+
     /// All kept messages leave.
     pub(super) fn spill(&mut self, removed: &mut dyn FnMut(Removal, Entry<T>)) {
         let mut spilled = Vec::new();

@@ -190,3 +190,26 @@ fn a_connection_under_replay_claims_nothing() {
     assert_eq!(closed.through, []);
     assert_eq!(closed.unwritten_from, [position(App, 6)]);
 }
+
+#[test]
+fn what_was_staged_before_a_spill_does_not_pass_the_gap() {
+    let mut rig = Rig::new(small_outbox(2));
+    let (peer, conn) = rig.login_v1("alice");
+    rig.admit(conn);
+    rig.settle();
+    rig.frames(peer);
+    rig.net.set_room(peer, 0);
+    replay(&mut rig, conn, 1..=1);
+    rig.settle();
+    rig.net.set_room(peer, usize::MAX);
+    // The socket has room again: what waits is to be flushed in the next turn.
+    rig.turn();
+    // In that turn the next of the page comes, and then more is held than there is room for.
+    replay(&mut rig, conn, 2..=2);
+    rig.unicast(conn, kept(Own, 3));
+    rig.unicast(conn, kept(Own, 4));
+    rig.settle();
+    assert_eq!(rig.seqs(peer), [0; 0], "the first of the page has left unwritten");
+    let [drained] = &rig.drained()[..] else { panic!("drained once") };
+    assert_eq!(drained.spilled_from, [position(Own, 1)]);
+}

@@ -108,6 +108,14 @@ impl DataLayer {
         self.routes.get(user).cloned().unwrap_or_default()
     }
 
+    /// Whether an earlier instance has recalled a push.
+    fn is_recalled(&self, record: &Record) -> bool {
+        match record.job.as_ref().and_then(|job| job.kind.as_ref()) {
+            Some(job::Kind::Push(push)) => self.recalls.contains(&push.id),
+            _ => false,
+        }
+    }
+
     fn cursors(&self, route: &Route) -> Positions {
         let key = (route.user.clone(), route.device.clone());
         self.cursors.get(&key).copied().unwrap_or_default()
@@ -133,17 +141,21 @@ impl Task {
     pub(super) fn advance(&mut self, data: &mut DataLayer, now: Now) -> Option<Done> {
         self.stage += 1;
         match self.work.take().expect("not done") {
-            Work::Prepare { records, mut blocks, block, now } => match self.stage {
+            Work::Prepare { records, mut blocks, block, now, known_recalls } => match self.stage {
                 1 => {
-                    self.prepared =
-                        records.iter().map(|it| append(data, it, &mut blocks)).collect();
-                    self.put_back(Work::Prepare { records, blocks, block, now })
+                    let prepare = |record: &Record| match !known_recalls && data.is_recalled(record)
+                    {
+                        true => (record.offset, Prepared::Nothing),
+                        false => append(data, record, &mut blocks),
+                    };
+                    self.prepared = records.iter().map(prepare).collect();
+                    self.put_back(Work::Prepare { records, blocks, block, now, known_recalls })
                 }
                 2 => {
                     for (_, prepared) in &mut self.prepared {
                         locate(data, prepared, &mut blocks, block);
                     }
-                    self.put_back(Work::Prepare { records, blocks, block, now })
+                    self.put_back(Work::Prepare { records, blocks, block, now, known_recalls })
                 }
                 _ => Some(Done::Prepare { prepared: std::mem::take(&mut self.prepared), blocks }),
             },
@@ -286,7 +298,7 @@ fn at_once(data: &mut DataLayer, work: Work, _now: Now) -> Done {
 }
 
 fn attached(link: LinkKey) -> Done {
-    Done::Attached(link, Ok(()))
+    Done::Attached(link, Ok(Vec::new()))
 }
 
 fn retry(data: &mut DataLayer, ask: RetryAsk) -> RetryAnswer {

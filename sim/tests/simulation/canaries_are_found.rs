@@ -22,7 +22,12 @@ fn cursors_that_go_too_far() {
 fn a_replay_whose_end_forgets_its_positions() {
     found(
         Canary::ForgetPositions,
-        &[Invariant::KeptOnceUnlessSynced, Invariant::KeptInOrder, Invariant::CursorBehindReceipt],
+        &[
+            Invariant::KeptOnceUnlessSynced,
+            Invariant::KeptInOrder,
+            Invariant::CursorBehindReceipt,
+            Invariant::KeptReachesConnected,
+        ],
     );
 }
 
@@ -32,6 +37,7 @@ fn an_unbind_without_its_condition() {
         Canary::UnbindAnybody,
         &[
             Invariant::ConnectedCatchesUp,
+            Invariant::KeptReachesConnected,
             Invariant::LiveReachesConnected,
             Invariant::KeptInOrder,
             Invariant::CursorBehindReceipt,

@@ -1,0 +1,36 @@
+//! A fixed budget of seeds, with and without faults: short writes, slow readers, spills, reordered completions and calls, clients that come and go; cut links,
+//! killed processes, calls that fail. No promise is broken.
+
+use gpusher_sim::{Options, run};
+
+/// Seeds that broke a promise once, without faults; with the code of that day.
+const CALM_ONCE_BROKEN: [u64; 12] = [14, 51, 119, 127, 133, 170, 197, 301, 313, 344, 347, 17];
+/// The same with faults.
+const FAULTY_ONCE_BROKEN: [u64; 24] = [
+    3, 4, 9, 11, 15, 16, 23, 25, 29, 32, 35, 39, 47, 48, 54, 65, 67, 129, 133, 141, 167, 227, 229,
+    235,
+];
+
+fn keeps_all_promises(seed: u64, faults: bool) {
+    let report = run(Options { faults, ..Options::of(seed) });
+    if let Some(violation) = report.violation {
+        let calm = if faults { "" } else { " --no-faults" };
+        panic!(
+            "seed {seed}: {violation}\n{}\nagain: gpusher-sim --seed {seed}{calm} --trace",
+            report.tail.join("\n")
+        );
+    }
+    assert!(report.received > 50, "seed {seed} has hardly done anything");
+}
+
+#[test]
+fn without_faults() {
+    let more = 1_001..=1_002;
+    CALM_ONCE_BROKEN.into_iter().chain(more).for_each(|seed| keeps_all_promises(seed, false));
+}
+
+#[test]
+fn with_faults() {
+    let more = 1_001..=1_004;
+    FAULTY_ONCE_BROKEN.into_iter().chain(more).for_each(|seed| keeps_all_promises(seed, true));
+}
