@@ -27,8 +27,8 @@ pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// What to do once all are logged in; see below.
-    #[arg(default_values_t = ["hold:seconds=3".to_owned(), "app".to_owned(), "unicast".to_owned()])]
+    /// What to do once all are logged in; see below. None, and no plan: hold, app, unicast.
+    #[arg(value_name = "STEP")]
     steps: Vec<String>,
     /// File with more steps, one a line; `#` begins a comment.
     #[arg(long, value_name = "FILE")]
@@ -97,7 +97,7 @@ pub(crate) struct Arguments {
     /// Tag of the app.
     #[arg(long, default_value = "app_gpusher", help_heading = "Clients")]
     tag: String,
-    /// Connections of one thread at most; not given: as many as the descriptor limit allows.
+    /// Connections of one thread at most; not given: a thread for each core.
     #[arg(long, help_heading = "Clients")]
     connections_per_thread: Option<u32>,
     /// Seconds that all must be logged in for before memory is read and the steps begin.
@@ -115,8 +115,10 @@ pub(crate) struct Arguments {
     pub(crate) html: Option<PathBuf>,
 }
 
-/// Of the connections that a shard's table could hold, those that are counted on: the kernel does not deal them out evenly.
-const TABLE_SHARE: f64 = 0.93;
+/// One in so many more connections than are wanted may be held: the kernel does not deal them out evenly.
+const SPARE_SHARE: u32 = 10;
+/// What is done unless something is said.
+const STEPS: [&str; 3] = ["hold:seconds=3", "app", "unicast"];
 /// API key of a system that is started with a token secret.
 const API_KEY: &str = "loadtest-api-key";
 
@@ -151,7 +153,7 @@ impl Arguments {
             settle: Duration::from_secs_f64(self.settle_s.max(0.0)),
             steps: self.named_steps()?,
             api_key: self.api_key(),
-            command: std::env::args().collect::<Vec<_>>().join(" "),
+            command: command_line(std::env::args()),
         })
     }
 
@@ -171,6 +173,9 @@ impl Arguments {
                 .with_context(|| format!("cannot read {}", path.display()))?;
             let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
             names.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
+        }
+        if names.is_empty() {
+            names = STEPS.map(str::to_owned).to_vec();
         }
         names.into_iter().map(|name| Ok((name.clone(), name.parse()?))).collect()
     }
@@ -210,13 +215,29 @@ impl Arguments {
         let mut key = |key: &str, value: String| keys.push((format!("gateway.{key}"), value));
         key("deadlines.heartbeat_ms", (self.heartbeat_s * 1_000).to_string());
         key("deadlines.idle_ms", (self.heartbeat_s * 3_000).to_string());
-        let each = (f64::from(driver::connections_max()?) * TABLE_SHARE) as u32;
-        if self.connections > each {
+        if self.connections > driver::connections_per_ring()? / 2 {
             key("descriptors", "direct".to_owned());
-            key("shards", self.connections.div_ceil(each).to_string());
+            let most = u64::from(self.connections) + u64::from(self.connections / SPARE_SHARE);
+            key("connections_max", most.to_string());
         }
         Ok(keys)
     }
+}
+
+/// As it was given, but for secrets.
+fn command_line(arguments: impl Iterator<Item = String>) -> String {
+    let mut hide = false;
+    let shown = arguments.map(|argument| {
+        let name = argument.split('=').next().unwrap_or_default();
+        let secret = matches!(name, "--token-secret" | "--api-key");
+        let hidden = std::mem::replace(&mut hide, secret && name == argument);
+        match (hidden, secret && name != argument) {
+            (true, _) => "***".to_owned(),
+            (false, true) => format!("{name}=***"),
+            (false, false) => argument,
+        }
+    });
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 fn resolve(text: &str) -> Result<SocketAddrV4> {
@@ -226,4 +247,27 @@ fn resolve(text: &str) -> Result<SocketAddrV4> {
         std::net::SocketAddr::V6(_) => None,
     });
     first.with_context(|| format!("{text} has no IPv4 address"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_in_the_report() {
+        let line = ["lt", "--token-secret", "one", "--api-key=two", "app"].map(str::to_owned);
+        assert_eq!(command_line(line.into_iter()), "lt --token-secret *** --api-key=*** app");
+    }
+
+    #[test]
+    fn a_plan_adds_its_steps() {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = folder.path().join("plan");
+        std::fs::write(&plan, "# first\nhold:seconds=1  # briefly\n\nunicast\n").unwrap();
+        let plan = plan.to_str().unwrap();
+        let arguments = Arguments::parse_from(["lt", "app", "--plan", plan]);
+        let names: Vec<_> =
+            arguments.named_steps().unwrap().into_iter().map(|step| step.0).collect();
+        assert_eq!(names, ["app", "hold:seconds=1", "unicast"]);
+    }
 }

@@ -22,6 +22,12 @@ const LOGIN_QUIET: Duration = Duration::from_secs(20);
 /// How often the counters are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// Connections of the first thread when there are many: those whose latency is measured while everybody gets a broadcast, so that
+/// what they receive does not wait behind what others of their thread do.
+const PROBES: u32 = 500;
+/// From so many connections on, the first thread has no more than those.
+const PROBES_FROM: u32 = 10 * PROBES;
+
 /// Threads that log in at once: more would only take turns on the cores.
 fn logging_in_at_once() -> u32 {
     thread::available_parallelism().map_or(1, |cores| cores.get() as u32)
@@ -36,6 +42,8 @@ pub struct Crew {
     pub progress: Arc<Progress>,
     /// Connections of all.
     pub count: u32,
+    /// Connections of the first thread.
+    pub probes: u32,
 }
 
 /// A thread of connections, for whatever protocol.
@@ -97,7 +105,8 @@ impl Crew {
             let thread = StartThread { plan, clock, waker, driver, progress, orders, successor };
             threads.push(protocol.visit(&account, thread)?);
         }
-        Ok(Self { threads, commanders, progress, count: plan.count })
+        let probes = commanders[0].1;
+        Ok(Self { threads, commanders, progress, count: plan.count, probes })
     }
 
     /// Orders all threads; `share` makes a thread's order from its part of the whole (they add up to 1) and its number.
@@ -187,11 +196,19 @@ impl Crew {
 /// Deals the connections out evenly to as few threads as hold them. Not all threads log in at once: as many as there are cores do,
 /// at the whole rate together, then the next.
 fn deal(plan: &Plan, each: u32, now_ns: u64) -> Vec<Plan> {
-    let threads = plan.count.div_ceil(each).max(logging_in_at_once().min(plan.count));
+    let probes = if plan.count < PROBES_FROM { 0 } else { PROBES };
+    let others = plan.count - probes;
+    let threads = others.div_ceil(each).max(logging_in_at_once().min(others));
+    let mut bounds: Vec<u32> = (0..=threads)
+        .map(|thread| (u64::from(others) * u64::from(thread) / u64::from(threads)) as u32 + probes)
+        .collect();
+    if probes > 0 {
+        bounds.insert(0, 0);
+    }
+    let threads = bounds.len() as u32 - 1;
     let abreast = logging_in_at_once().min(threads);
     let logins_per_s = plan.logins_per_s / f64::from(abreast);
-    let upto =
-        |thread: u32| (u64::from(plan.count) * u64::from(thread) / u64::from(threads)) as u32;
+    let upto = |thread: u32| bounds[thread as usize];
     (0..threads)
         .map(|thread| {
             let (begin, end) = (upto(thread), upto(thread + 1));

@@ -74,7 +74,12 @@ pub(crate) struct Crowd<P> {
     /// What is known of the connections. Apart from the protocol, which reads while this listens.
     ear: Ear,
     halves: FxHashMap<u32, Vec<u8>>,
+    /// A half frame and what came after it.
+    joined: Vec<u8>,
 }
+
+/// Longer halves are not copied to be read.
+const JOIN_BYTES_MAX: usize = 16 << 10;
 
 /// What came of what was read.
 #[derive(Debug)]
@@ -88,7 +93,8 @@ struct Ear {
     logins: FxHashMap<u32, u64>,
     /// Highest kept sequence per channel that was received and not acknowledged.
     unacknowledged: FxHashMap<u32, [u64; CHANNELS]>,
-    series: FxHashMap<u32, Series>,
+    /// By number; there are few at a time, and the last one is the likeliest.
+    series: Vec<(u32, Series)>,
     /// Series that were collected.
     collected: FxHashSet<u32>,
     login_ns: Series,
@@ -111,12 +117,12 @@ impl<P: Protocol> Crowd<P> {
             states: vec![State::default(); count as usize],
             logins: FxHashMap::default(),
             unacknowledged: FxHashMap::default(),
-            series: FxHashMap::default(),
+            series: Vec::new(),
             collected: FxHashSet::default(),
             login_ns: Series::new(0),
             due: Vec::new(),
         };
-        Self { protocol, ear, halves: FxHashMap::default() }
+        Self { protocol, ear, halves: FxHashMap::default(), joined: Vec::new() }
     }
 
     /// A connection is being made that should have been begun at that time.
@@ -178,7 +184,8 @@ impl<P: Protocol> Crowd<P> {
     /// What was seen of a series; whatever comes later only counts as late.
     pub(crate) fn collect(&mut self, series: u32) -> Series {
         self.ear.collected.insert(series);
-        self.ear.series.remove(&series).unwrap_or_else(|| Series::new(0))
+        let at = self.ear.series.iter().position(|(number, _)| *number == series);
+        at.map_or_else(|| Series::new(0), |at| self.ear.series.swap_remove(at).1)
     }
 
     /// From the time a connection should have been begun to its welcome.
@@ -214,18 +221,40 @@ impl<P: Protocol> Crowd<P> {
     }
 
     fn on_bytes(&mut self, slot: u32, bytes: &[u8]) {
-        let Some(mut half) = self.halves.remove(&slot) else {
+        let half = self.halves.get_mut(&slot);
+        let Some(half) = half else {
             let used = self.read(slot, bytes);
             if used < bytes.len() {
                 self.halves.insert(slot, bytes[used..].to_vec());
             }
             return;
         };
-        half.extend_from_slice(bytes);
-        let used = self.read(slot, &half);
-        if used < half.len() {
+        if half.len() > JOIN_BYTES_MAX {
+            // A long message: what is there stays where it is.
+            let mut half = std::mem::take(half);
+            half.extend_from_slice(bytes);
+            let used = self.read(slot, &half);
             half.drain(..used);
-            self.halves.insert(slot, half);
+            return self.keep_half(slot, half);
+        }
+        // A stream of short ones: the half stays as small as it is, and nothing is allocated.
+        let mut joined = std::mem::take(&mut self.joined);
+        joined.clear();
+        joined.extend_from_slice(half);
+        joined.extend_from_slice(bytes);
+        let mut half = std::mem::take(half);
+        let used = self.read(slot, &joined);
+        half.clear();
+        half.extend_from_slice(&joined[used..]);
+        self.joined = joined;
+        self.keep_half(slot, half);
+    }
+
+    fn keep_half(&mut self, slot: u32, half: Vec<u8>) {
+        if half.is_empty() || !self.is_open(slot) {
+            self.halves.remove(&slot);
+        } else if let Some(place) = self.halves.get_mut(&slot) {
+            *place = half;
         }
     }
 
@@ -253,7 +282,7 @@ impl<P: Protocol> Crowd<P> {
             ear.on_end(slot, true);
             bytes.len()
         });
-        if ear.states[slot as usize].stage() == State::CLOSING { bytes.len() } else { used }
+        if self.is_open(slot) { used } else { bytes.len() }
     }
 
     /// What is to be acknowledged, taken.
@@ -301,14 +330,18 @@ pub(crate) enum Claim {
 
 impl Ear {
     fn on_message(&mut self, slot: u32, stamp: Stamp, sequence: u64, now_ns: u64) {
+        let order = if sequence == 0 { stamp.number.into() } else { sequence };
+        let mut newest_first = self.series.iter_mut().rev();
+        if let Some((_, series)) = newest_first.find(|(number, _)| *number == stamp.series) {
+            return series.on_receipt(slot, stamp, order, now_ns);
+        }
         if self.collected.contains(&stamp.series) {
             self.progress.late.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let connections = self.states.len();
-        let series = self.series.entry(stamp.series).or_insert_with(|| Series::new(connections));
-        let order = if sequence == 0 { stamp.number.into() } else { sequence };
+        let mut series = Series::new(self.states.len());
         series.on_receipt(slot, stamp, order, now_ns);
+        self.series.push((stamp.series, series));
     }
 
     fn on_other(&mut self, slot: u32, heard: Heard, now_ns: u64) {

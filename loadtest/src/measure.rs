@@ -53,12 +53,10 @@ impl Series {
     pub fn on_receipt(&mut self, connection: u32, stamp: Stamp, seq: u64, now_ns: u64) {
         let (highest, highest_seq) = &mut self.highest[connection as usize];
         if stamp.number > *highest {
-            for number in *highest + 1..stamp.number {
-                self.missing += 1;
-                if self.gaps.len() < GAPS_MAX {
-                    self.gaps.insert((connection, number));
-                }
-            }
+            let skipped = *highest + 1..stamp.number;
+            self.missing += skipped.len() as u64;
+            let room = GAPS_MAX.saturating_sub(self.gaps.len());
+            self.gaps.extend(skipped.take(room).map(|number| (connection, number)));
             *highest = stamp.number;
         } else if self.gaps.remove(&(connection, stamp.number)) {
             self.missing -= 1;

@@ -29,22 +29,28 @@ impl Stamp {
 
     /// Reads the fields back; `None` for pushes of somebody else.
     pub fn parse(content: &[u8]) -> Option<Self> {
-        let mut parts = content.strip_prefix(b"gp ")?.splitn(4, |&byte| byte == b' ');
+        let mut rest = content.strip_prefix(b"gp ")?;
         Some(Self {
-            series: decimal(parts.next()?)?.try_into().ok()?,
-            number: decimal(parts.next()?)?.try_into().ok()?,
-            intended_ns: decimal(parts.next()?)?,
+            series: take_decimal(&mut rest)?.try_into().ok()?,
+            number: take_decimal(&mut rest)?.try_into().ok()?,
+            intended_ns: take_decimal(&mut rest)?,
         })
     }
 }
 
-fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 19 {
-        return None;
+/// A number and the space behind it. One pass: there are millions a second to read.
+fn take_decimal(rest: &mut &[u8]) -> Option<u64> {
+    let mut sum = 0u64;
+    for (index, &byte) in rest.iter().take(20).enumerate() {
+        if byte == b' ' {
+            *rest = &rest[index + 1..];
+            return (index > 0).then_some(sum);
+        }
+        let digit = byte.wrapping_sub(b'0');
+        sum =
+            if digit < 10 { sum.checked_mul(10)?.checked_add(digit.into())? } else { return None };
     }
-    digits.iter().try_fold(0u64, |sum, &digit| {
-        digit.is_ascii_digit().then(|| sum * 10 + u64::from(digit - b'0'))
-    })
+    None
 }
 
 /// The run's clock: nanoseconds since the generator started, the same in all its threads.

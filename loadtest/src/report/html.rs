@@ -6,14 +6,14 @@ use crate::sample::Sample;
 use std::fmt::Write;
 
 const STYLE: &str = "\
-body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}
-table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums;display:block;overflow-x:auto}
-td,th{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
+body{font:15px/1.5 system-ui,sans-serif;max-width:78rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}
+table{border-collapse:collapse;font-size:13px;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums;display:block;overflow-x:auto}
+td,th{padding:.2rem .5rem;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}
 td:first-child,th:first-child{text-align:left}
 .bad{color:#b00020;font-weight:600}.good{color:#00695c;font-weight:600}
 svg{width:100%;max-width:50rem;display:block;margin:1rem 0}
 svg text{font:12px system-ui,sans-serif;fill:#444}svg .title{font-weight:600;fill:#1b1b1b}
-svg .x{text-anchor:middle}svg .y{text-anchor:end}svg .key{font-weight:600;fill:inherit}
+svg .x{text-anchor:middle}svg .y{text-anchor:end}svg .key{font-weight:600;text-anchor:end}
 svg .grid{stroke:#e4e4e4;fill:none}svg .line{fill:none;stroke-width:1.6}
 code{background:#f4f4f4;padding:.1rem .3rem;overflow-wrap:anywhere}";
 

@@ -35,6 +35,8 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 45.0;
+/// Width of a letter in the key, about.
+const KEY_LETTER: f64 = 6.6;
 /// Told apart by people who see no red or green, too.
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
@@ -84,13 +86,13 @@ impl Axis {
     }
 }
 
-/// The next number of the form 1, 2 or 5 times a power of ten.
+/// The next number that divides into five parts nicely enough.
 fn round_up(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;
     }
     let power = 10f64.powf(value.log10().floor());
-    let steps = [1.0, 2.0, 2.5, 5.0, 10.0];
+    let steps = [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];
     steps.into_iter().map(|step| step * power).find(|step| *step >= value).unwrap_or(value)
 }
 
@@ -138,6 +140,7 @@ impl Plot<'_> {
             escape(self.x.0),
             escape(self.y.0)
         );
+        let mut key = right;
         for (number, line) in self.lines.iter().enumerate() {
             let colour = COLOURS[number % COLOURS.len()];
             let mut path = String::new();
@@ -147,11 +150,10 @@ impl Plot<'_> {
             }
             let _ = writeln!(
                 svg,
-                "<path class=\"line\" stroke=\"{colour}\" d=\"{path}\"/><text class=\"key\" fill=\"{colour}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                LEFT + 10.0,
-                TOP + 14.0 + 15.0 * number as f64,
+                "<path class=\"line\" stroke=\"{colour}\" d=\"{path}\"/><text class=\"key\" style=\"fill:{colour}\" x=\"{key:.1}\" y=\"18\">{}</text>",
                 escape(line.name)
             );
+            key -= line.name.chars().count() as f64 * KEY_LETTER + 16.0;
         }
         svg.push_str("</svg>\n");
         svg

@@ -8,6 +8,7 @@ pub use parse::HELP;
 pub use perform::{Context, perform};
 
 use crate::offer::Audience;
+use crate::plan::Plan;
 
 /// A step. [`str::parse`] reads one as it stands on the command line.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,6 +85,8 @@ pub struct Pushes {
 pub enum Target {
     /// One client after the other.
     User,
+    /// One after the other of the few clients that have a thread for themselves.
+    Probe,
     /// Every client of the app.
     App,
     /// Every client of every app.
@@ -93,12 +96,13 @@ pub enum Target {
 }
 
 impl Target {
-    fn audience(self, connections: u32, topics: u32) -> Audience {
+    fn audience(self, plan: &Plan, probes: u32) -> Audience {
         match self {
-            Self::User => Audience::Users(connections),
+            Self::User => Audience::Users(plan.count),
+            Self::Probe => Audience::Users(probes),
             Self::App => Audience::App,
             Self::Everyone => Audience::Everyone,
-            Self::Topic => Audience::Topics(topics),
+            Self::Topic => Audience::Topics(plan.account.topics),
         }
     }
 }

@@ -117,7 +117,7 @@ impl Step {
             }
             "busy" => {
                 let count = fields.take("background", 20)?;
-                let measured = fields.pushes(Target::User, 200.0, 1_000)?;
+                let measured = fields.pushes(Target::Probe, 200.0, 1_000)?;
                 let background = Pushes {
                     target: Target::Everyone,
                     rate: f64::INFINITY,

@@ -1,7 +1,7 @@
 //! Does a step and says what came of it.
 
 use super::upstream;
-use super::{Pushes, Step};
+use super::{Pushes, Step, Target};
 use crate::crew::Crew;
 use crate::driver;
 use crate::message::Clock;
@@ -148,9 +148,9 @@ impl Context<'_> {
     ) -> Result<Offered> {
         let Pushes { target, rate, count, size, kept, batch, lines, window } = *pushes;
         let topics = self.plan.account.topics;
-        ensure!(target != super::Target::Topic || topics > 0, "topics need --topics");
+        ensure!(target != Target::Topic || topics > 0, "topics need --topics");
         let batch = batch.min(self.plan.protocol.batch_max());
-        let audience = target.audience(self.plan.count, topics);
+        let audience = target.audience(self.plan, self.crew.probes);
         let phase = Phase { series, audience, rate_per_s: rate, count, size, kept, batch, lines };
         let options = PusherOptions {
             host: self.server.pushes.to_string(),
@@ -159,9 +159,9 @@ impl Context<'_> {
         };
         let mut pusher = self.plan.protocol.pusher(&self.plan.account, &options);
         let each = match target {
-            super::Target::User => 1,
-            super::Target::Topic => u64::from(receivers / topics).max(1),
-            super::Target::App | super::Target::Everyone => u64::from(receivers),
+            Target::User | Target::Probe => 1,
+            Target::Topic => u64::from(receivers / topics).max(1),
+            Target::App | Target::Everyone => u64::from(receivers),
         };
         let allowed = || {
             let through = self.crew.progress.received(series) / each;
@@ -175,11 +175,9 @@ impl Context<'_> {
     /// How many messages should arrive.
     fn expected(&self, pushes: &Pushes, offered: &Offered, receivers: u32) -> u64 {
         match pushes.target {
-            super::Target::User => offered.handed.into(),
-            super::Target::App | super::Target::Everyone => {
-                u64::from(offered.handed) * u64::from(receivers)
-            }
-            super::Target::Topic => {
+            Target::User | Target::Probe => offered.handed.into(),
+            Target::App | Target::Everyone => u64::from(offered.handed) * u64::from(receivers),
+            Target::Topic => {
                 let Plan { account, count, .. } = self.plan;
                 let members = |push| u64::from(account.members(push % account.topics, *count));
                 (0..offered.handed).map(members).sum()
