@@ -53,7 +53,9 @@ impl Figure {
         rounds.sort_by(f64::total_cmp);
         let (fastest, slowest) = (rounds[0], rounds[rounds.len() - 1]);
         let value = rounds[rounds.len() / 2];
-        Self { name: name.into(), value, unit, spread: slowest / fastest }
+        // What has not grown at all (memory of few connections) has no ratio.
+        let spread = if fastest > 0.0 { slowest / fastest } else { 1.0 };
+        Self { name: name.into(), value, unit, spread }
     }
 
     /// The same under the name of its group.
