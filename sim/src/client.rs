@@ -236,15 +236,13 @@ impl Client {
                     self.positions[channel] = self.positions[channel].max(push.seq);
                 }
                 Told::Answer { request, code, .. } => {
-                    match conn.open.remove(request) {
-                        // Requests count in the order in which they were sent, however they are answered.
-                        Some(Request::Join(topic)) if *code == 0 => {
-                            if conn.left.get(&topic).is_none_or(|left| left < request) {
-                                conn.joined.insert(topic);
-                            }
-                        }
-                        _ => {}
-                    };
+                    // Requests count in the order in which they were sent, however they are answered.
+                    if let Some(Request::Join(topic)) = conn.open.remove(request)
+                        && *code == 0
+                        && conn.left.get(&topic).is_none_or(|left| left < request)
+                    {
+                        conn.joined.insert(topic);
+                    }
                 }
                 Told::Synced => conn.sync_open = false,
                 Told::Close(_) => conn.leaving = true,
