@@ -236,11 +236,12 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let numbers = self.numbers.clone();
-        let (seqs, ceiling) = self.writer.write(log::AppendEntries { entries, numbers }).await?;
-        if let Some(ceiling) = ceiling {
+        let appended = self.writer.write(log::AppendEntries { entries, numbers }).await?;
+        if let Some(ceiling) = appended.ceiling {
             self.numbers.raise(ceiling);
         }
-        Ok(seqs)
+        drop(appended.uncommitted);
+        Ok(appended.seqs)
     }
 
     async fn reserve(&self, entries: Vec<Reserve>) -> Result<Vec<u64>> {

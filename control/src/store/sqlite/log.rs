@@ -4,7 +4,7 @@
 //! any size is the same few prepared statements.
 
 use super::failure::explain;
-use super::numbers::{self, Numbers};
+use super::numbers::{self, Numbers, Uncommitted};
 use super::writer::Write;
 use super::{json, position, signed, unsigned};
 use crate::error::Result;
@@ -29,12 +29,12 @@ pub(super) struct AppendEntries {
 
 #[async_trait]
 impl Write for AppendEntries {
-    /// A number per entry; and the ceiling, if it was raised.
-    type Output = (Vec<u64>, Option<u64>);
+    type Output = Appended;
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Self::Output> {
         let entries = &self.entries;
         insert_messages(connection, entries.iter().filter_map(|entry| entry.push.as_ref())).await?;
+        let uncommitted = self.numbers.begin_append();
         let channels: Vec<&Channel> =
             entries.iter().filter_map(|entry| entry.channel.as_ref()).collect();
         let (firsts, ceiling) = self.numbers.take(channels.iter().map(|channel| (*channel, 1)));
@@ -45,8 +45,18 @@ impl Write for AppendEntries {
         let places: Vec<Place> = std::iter::zip(ids, firsts)
             .map(|(channel_id, seq)| Place { channel_id, seq: position(seq) })
             .collect();
-        Ok((insert_entries(connection, entries, &places).await?, ceiling))
+        let seqs = insert_entries(connection, entries, &places).await?;
+        Ok(Appended { seqs, ceiling, uncommitted })
     }
+}
+
+pub(super) struct Appended {
+    /// A number per entry.
+    pub(super) seqs: Vec<u64>,
+    /// If it was raised.
+    pub(super) ceiling: Option<u64>,
+    /// To be dropped when the transaction has ended.
+    pub(super) uncommitted: Uncommitted,
 }
 
 /// Makes a higher ceiling durable.
@@ -322,7 +332,7 @@ pub(super) async fn heads(
         heads[index as usize] = Head { first: unsigned(first), last: unsigned(last) };
     }
     for (head, channel) in std::iter::zip(&mut heads, channels) {
-        // The row knows of kept messages only.
+        // The row knows of kept messages only, and of those committed only.
         head.last = head.last.max(numbers.last(channel).unwrap_or_default());
     }
     Ok(heads)

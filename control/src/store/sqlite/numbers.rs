@@ -5,11 +5,12 @@
 //! live message then costs no write, and a channel that never keeps anything no row.
 //!
 //! Kept messages take their numbers inside the transaction that puts them into the log, so that logs grow in the order of their
-//! numbers.
+//! numbers. Until that is committed, nobody may be told that a log reaches so far: who reads it then would miss the message, and take it for one he has.
 
 use gpusher_proto::data::Channel;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The ceiling rises by this much: a busy channel waits for the disk once in a million messages.
 const STEP: u64 = 1 << 20;
@@ -21,8 +22,19 @@ pub(super) struct Numbers {
     given: Mutex<Given>,
 }
 
+/// As long as it lives, numbers of kept messages may not be in their logs.
+pub(super) struct Uncommitted(Arc<Numbers>);
+
+impl Drop for Uncommitted {
+    fn drop(&mut self) {
+        self.0.given.lock().uncommitted -= 1;
+    }
+}
+
 /// Names come from clients, so that the maps are keyed by a hash they cannot foresee.
 struct Given {
+    /// Transactions that append, from before they take numbers until they have ended.
+    uncommitted: usize,
     /// The last number of channels used lately; the older generation goes when the younger one is full.
     young: HashMap<Channel, u64>,
     old: HashMap<Channel, u64>,
@@ -36,7 +48,8 @@ impl Numbers {
     /// After an opening with this ceiling, which has been raised since.
     pub(super) fn new(floor: u64) -> Self {
         let (young, old) = Default::default();
-        let given = Given { young, old, floor, highest: floor, ceiling: raised(floor) };
+        let (highest, ceiling) = (floor, raised(floor));
+        let given = Given { uncommitted: 0, young, old, floor, highest, ceiling };
         Self { given: Mutex::new(given) }
     }
 
@@ -57,10 +70,17 @@ impl Numbers {
         given.ceiling = given.ceiling.max(ceiling);
     }
 
-    /// The last number given to a channel, if it was given one lately.
+    /// To be kept by a transaction that appends, until it has ended.
+    pub(super) fn begin_append(self: &Arc<Self>) -> Uncommitted {
+        self.given.lock().uncommitted += 1;
+        Uncommitted(self.clone())
+    }
+
+    /// The last number given to a channel, if it was given one lately; none while it may be that of a message that is not in the log.
     pub(super) fn last(&self, channel: &Channel) -> Option<u64> {
         let given = self.given.lock();
-        given.young.get(channel).or_else(|| given.old.get(channel)).copied()
+        let last = given.young.get(channel).or_else(|| given.old.get(channel)).copied();
+        last.filter(|_| given.uncommitted == 0)
     }
 }
 
@@ -115,6 +135,19 @@ mod tests {
         assert!(numbers.take([(&channel, 1)].into_iter()).1.is_some(), "it is not durable yet");
         numbers.raise(ceiling);
         assert_eq!(numbers.take([(&channel, 1)].into_iter()).1, None);
+    }
+
+    #[test]
+    fn a_number_is_not_told_before_its_message_is_in_the_log() {
+        let numbers = Arc::new(Numbers::new(0));
+        let channel = topic("a");
+        let (first, second) = (numbers.begin_append(), numbers.begin_append());
+        numbers.take([(&channel, 1)].into_iter());
+        assert_eq!(numbers.last(&channel), None);
+        drop(first);
+        assert_eq!(numbers.last(&channel), None, "another append is under way");
+        drop(second);
+        assert_eq!(numbers.last(&channel), Some(1));
     }
 
     #[test]
