@@ -49,6 +49,14 @@ pub struct Finding {
     pub text: String,
 }
 
+/// A line of a report.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, verdict, text } = self;
+        write!(f, "  {verdict:<5} {name:<30} {text}")
+    }
+}
+
 /// What was read of the host; none where the kernel does not have it.
 #[derive(Debug, Clone, Copy)]
 struct Facts {

@@ -93,8 +93,8 @@ fn doctor(config: &RuntimeConfig, valid: Result<(), String>) -> ExitCode {
     };
     let mut findings = vec![Finding { name: "configuration", verdict, text }];
     findings.extend(examine(config));
-    for Finding { name, verdict, text } in &findings {
-        let _ = writeln!(std::io::stdout(), "  {verdict:<5} {name:<30} {text}");
+    for finding in &findings {
+        let _ = writeln!(std::io::stdout(), "{finding}");
     }
     match findings.iter().any(|finding| finding.verdict == Verdict::Fails) {
         true => UNAVAILABLE.into(),

@@ -24,26 +24,26 @@ struct Report {
 }
 
 impl Report {
-    fn add(&mut self, name: &str, verdict: Verdict, text: impl AsRef<str>) {
-        self.failed += usize::from(verdict == Verdict::Fails);
-        println!("  {verdict:<5} {name:<30} {}", text.as_ref());
+    fn add(&mut self, finding: Finding) {
+        self.failed += usize::from(finding.verdict == Verdict::Fails);
+        println!("{finding}");
     }
 
-    fn ok(&mut self, name: &str, text: impl AsRef<str>) {
-        self.add(name, Verdict::Good, text);
+    fn ok(&mut self, name: &'static str, text: impl Into<String>) {
+        self.add(Finding { name, verdict: Verdict::Good, text: text.into() });
     }
 
-    fn note(&mut self, name: &str, text: impl AsRef<str>) {
-        self.add(name, Verdict::Note, text);
+    fn note(&mut self, name: &'static str, text: impl Into<String>) {
+        self.add(Finding { name, verdict: Verdict::Note, text: text.into() });
     }
 
-    fn fail(&mut self, name: &str, text: impl AsRef<str>) {
-        self.add(name, Verdict::Fails, text);
+    fn fail(&mut self, name: &'static str, text: impl Into<String>) {
+        self.add(Finding { name, verdict: Verdict::Fails, text: text.into() });
     }
 
     fn result<T>(
         &mut self,
-        name: &str,
+        name: &'static str,
         result: Result<T>,
         text: impl FnOnce(&T) -> String,
     ) -> Option<T> {
@@ -87,9 +87,7 @@ fn check_host(config: &Config, report: &mut Report) {
     if !config.has(Role::Gateway) {
         return;
     }
-    for Finding { name, verdict, text } in examine(&config.gateway) {
-        report.add(name, verdict, text);
-    }
+    examine(&config.gateway).into_iter().for_each(|finding| report.add(finding));
 }
 
 /// Whether another process has the data directory: the one that this is about, most likely.

@@ -131,10 +131,12 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         }
         // What is only held does not stand in the way of a replay, nor that some of it has spilled: else a full hold would keep its own replay out. If
         // something has spilled that these come after, the outbox knows.
-        let mut messages = contents.iter().filter_map(|content| content.message.as_ref());
-        let is_replay = messages.all(|(job, _)| self.jobs.get(*job).replay);
+        let is_replay = || {
+            let mut messages = contents.iter().filter_map(|content| content.message.as_ref());
+            messages.all(|(job, _)| self.jobs.get(*job).replay)
+        };
         let stands_in_the_way = |backlog: &Backlog| {
-            let spilled = backlog.outbox.has_spilled() && !is_replay;
+            let spilled = backlog.outbox.has_spilled() && !is_replay();
             backlog.is_under_way() || backlog.replay_broken || spilled
         };
         let waits = self.table.hot[index].has(Hot::BUSY)

@@ -4,6 +4,7 @@
 //! To teach the generator another server: a file with a [`Protocol`] (what clients speak) and a [`Pusher`] (how messages are
 //! offered), and a line for each in [`Name`].
 
+mod frames;
 mod goim;
 mod http;
 mod mqtt;

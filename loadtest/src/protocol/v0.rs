@@ -1,14 +1,13 @@
 //! gpusher, version 0 of the wire: the forerunner's frame, with JSON in it.
 
+use super::frames::frames;
 use super::{Broken, CHANNELS, Heard, Protocol};
 use crate::account::Account;
 use crate::message::Stamp;
 use bytes::Bytes;
+use gpusher_proto::wire::RawFrame;
 use gpusher_proto::wire::v0::{Answer, Frame, FrameType, Login, Refusal};
-use gpusher_proto::wire::{RawFrame, Split, split};
 
-/// Larger than any body the server sends.
-const BODY_BYTES_MAX: u32 = 4 << 20;
 /// Stream ids of what the client sends, to tell the answers apart.
 const LOGIN_STREAM: u64 = 1;
 const HEARTBEAT_STREAM: u64 = 2;
@@ -83,17 +82,11 @@ impl Protocol for V0 {
         bytes: &[u8],
         heard: &mut impl FnMut(Heard),
     ) -> Result<usize, Broken> {
-        let mut used = 0;
-        loop {
-            match split(&bytes[used..], BODY_BYTES_MAX) {
-                Ok(Split::Whole { frame: RawFrame::V0(frame), len }) => {
-                    used += len;
-                    hear(&frame, heard);
-                }
-                Ok(Split::Incomplete { .. }) => return Ok(used),
-                Ok(Split::Whole { .. }) | Err(_) => return Err(Broken),
-            }
-        }
+        frames(bytes, |frame| {
+            let RawFrame::V0(frame) = frame else { return Err(Broken) };
+            hear(&frame, heard);
+            Ok(())
+        })
     }
 
     fn heartbeat(&self) -> Option<Bytes> {

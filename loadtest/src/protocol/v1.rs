@@ -1,14 +1,13 @@
 //! gpusher, version 1 of the wire.
 
+use super::frames::frames;
 use super::{Broken, CHANNELS, Heard, Protocol};
 use crate::account::Account;
 use crate::message::Stamp;
 use bytes::Bytes;
 use gpusher_proto::wire::v1::{ClientFrame, Login, ServerFrame};
-use gpusher_proto::wire::{ChannelKind, Position, Positions, RawFrame, Split, Target, split};
+use gpusher_proto::wire::{ChannelKind, Position, Positions, RawFrame, Target};
 
-/// Larger than any body the server sends.
-const BODY_BYTES_MAX: u32 = 4 << 20;
 /// Number of the request to join, which alone of all answers stands for a welcome.
 const JOIN_REQUEST: u64 = 0;
 
@@ -81,18 +80,12 @@ impl Protocol for V1 {
         bytes: &[u8],
         heard: &mut impl FnMut(Heard),
     ) -> Result<usize, Broken> {
-        let mut used = 0;
-        loop {
-            match split(&bytes[used..], BODY_BYTES_MAX) {
-                Ok(Split::Whole { frame: RawFrame::V1(frame), len }) => {
-                    used += len;
-                    let frame = ServerFrame::decode(frame).map_err(|_| Broken)?;
-                    self.hear(&frame, heard);
-                }
-                Ok(Split::Incomplete { .. }) => return Ok(used),
-                Ok(Split::Whole { .. }) | Err(_) => return Err(Broken),
-            }
-        }
+        frames(bytes, |frame| {
+            let RawFrame::V1(frame) = frame else { return Err(Broken) };
+            let frame = ServerFrame::decode(frame).map_err(|_| Broken)?;
+            self.hear(&frame, heard);
+            Ok(())
+        })
     }
 
     fn heartbeat(&self) -> Option<Bytes> {

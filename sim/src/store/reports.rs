@@ -3,6 +3,7 @@
 use super::log::is_over;
 use super::{Tables, invalid, page_limit};
 use gpusher_control::error::Result;
+use gpusher_control::logic::core::status::add_counts;
 use gpusher_proto::data::*;
 use gpusher_proto::gateway::ChannelKind;
 use std::collections::BTreeMap;
@@ -33,20 +34,7 @@ impl Reports {
         if sum.expires_at_ms == 0 {
             sum.expires_at_ms = delta.expires_at_ms;
         }
-        sum.recalled |= delta.recalled;
-        sum.gateways += delta.gateways;
-        sum.stored += delta.stored;
-        sum.written += delta.written;
-        sum.queued += delta.queued;
-        sum.acked += delta.acked;
-        sum.absent += delta.absent;
-        sum.expired += delta.expired;
-        sum.overflowed += delta.overflowed;
-        sum.replayed += delta.replayed;
-        sum.redelivered += delta.redelivered;
-        sum.dead += delta.dead;
-        sum.withdrawn += delta.withdrawn;
-        sum.done += delta.done;
+        add_counts(sum, delta);
     }
 
     pub(super) fn status(&self, message: u64) -> Option<Status> {

@@ -59,6 +59,11 @@ fn merge(sum: &mut Status, delta: &Status) {
     sum.r#type = sum.r#type.max(delta.r#type);
     sum.accepted_at_ms = sum.accepted_at_ms.max(delta.accepted_at_ms);
     sum.expires_at_ms = sum.expires_at_ms.max(delta.expires_at_ms);
+    add_counts(sum, delta);
+}
+
+/// Adds what happened to a message to what is known of it; what the message is, is left.
+pub fn add_counts(sum: &mut Status, delta: &Status) {
     sum.recalled |= delta.recalled;
     sum.gateways += delta.gateways;
     sum.stored += delta.stored;

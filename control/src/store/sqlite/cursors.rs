@@ -14,27 +14,35 @@ pub(super) async fn get(
     executor: impl SqliteExecutor<'_>,
     devices: &[DeviceKey],
 ) -> Result<Vec<Option<Cursors>>> {
-    // A row costs more than a look-up, and in a storm most devices are new: only what is known comes back.
+    look_up(executor, devices, false).await
+}
+
+/// Cursors per device asked for, where there are any; with `moved`, where one of them is not 0. A row costs more than a look-up, and in a storm most
+/// devices are new: only those come back.
+async fn look_up(
+    executor: impl SqliteExecutor<'_>,
+    devices: &[DeviceKey],
+    moved: bool,
+) -> Result<Vec<Option<Cursors>>> {
     let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
         "SELECT e.key, k.own, k.app, k.everyone
          FROM json_each(?1) e
          CROSS JOIN cursors k ON k.app_id = e.value ->> 0 AND k.user = e.value ->> 1
-             AND k.device = e.value ->> 2",
+             AND k.device = e.value ->> 2
+         WHERE NOT ?2 OR k.own > 0 OR k.app > 0 OR k.everyone > 0",
     )
     .bind(keys(devices))
+    .bind(moved)
     .fetch_all(executor)
     .await
     .map_err(explain)?;
     let mut known = vec![None; devices.len()];
-    for row in rows {
-        known[row.0 as usize] = Some(cursors_of(row));
+    for (index, own, app, everyone) in rows {
+        let cursors =
+            Cursors { own: unsigned(own), app: unsigned(app), everyone: unsigned(everyone) };
+        known[index as usize] = Some(cursors);
     }
     Ok(known)
-}
-
-/// An index, and the cursors of the device there.
-fn cursors_of((_, own, app, everyone): (i64, i64, i64, i64)) -> Cursors {
-    Cursors { own: unsigned(own), app: unsigned(app), everyone: unsigned(everyone) }
 }
 
 fn keys(devices: &[DeviceKey]) -> String {
@@ -51,28 +59,10 @@ impl Write for Register {
 
     async fn apply(&self, connection: &mut SqliteConnection) -> Result<Vec<Cursors>> {
         register_missing(connection, &keys(&self.0)).await?;
-        moved(connection, &self.0).await
+        // They are known, and those of new users stand at 0.
+        let moved = look_up(connection, &self.0, true).await?;
+        Ok(moved.into_iter().map(Option::unwrap_or_default).collect())
     }
-}
-
-/// Cursors per device; the devices are known, and those of new users stand at 0.
-async fn moved(connection: &mut SqliteConnection, devices: &[DeviceKey]) -> Result<Vec<Cursors>> {
-    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(
-        "SELECT e.key, k.own, k.app, k.everyone
-         FROM json_each(?1) e
-         CROSS JOIN cursors k ON k.app_id = e.value ->> 0 AND k.user = e.value ->> 1
-             AND k.device = e.value ->> 2
-         WHERE k.own > 0 OR k.app > 0 OR k.everyone > 0",
-    )
-    .bind(keys(devices))
-    .fetch_all(connection)
-    .await
-    .map_err(explain)?;
-    let mut cursors = vec![Cursors::default(); devices.len()];
-    for row in rows {
-        cursors[row.0 as usize] = cursors_of(row);
-    }
-    Ok(cursors)
 }
 
 /// Adds the devices that are not known, at their user's furthest. `devices`: [[app, user, device, …], …].
