@@ -8,7 +8,7 @@ fn between_delivery_and_outcome() {
     let test = tokio::runtime::Runtime::new().unwrap();
     let mut world = test.block_on(World::new());
     let doomed = tokio::runtime::Runtime::new().unwrap();
-    let (logic, seq) = doomed.block_on(async {
+    let (logic, gateway, seq) = doomed.block_on(async {
         let logic = world.start().await;
         let mut gateway = Gateway::attach(&logic, 1).await;
         gateway.log_in(login("ann", "phone")).await;
@@ -17,11 +17,11 @@ fn between_delivery_and_outcome() {
         world.push(to_user(3, "ann", false)).await;
         let delivery = gateway.delivery().await;
         gateway.delivery().await;
-        (logic, delivery.message.unwrap().seq)
+        (logic, gateway, delivery.message.unwrap().seq)
     });
-    // As if killed: no task of it runs any more, and what was in memory is gone.
+    // As if killed: no task of it runs any more, and what was in memory is gone. The gateway goes later: its end would count as an outcome.
     doomed.shutdown_background();
-    drop(logic);
+    drop((logic, gateway));
     world.routes = Default::default();
     assert_eq!(world.queue.committed(), 0);
 

@@ -35,8 +35,7 @@ fn wake_up() {
         drop(tell);
         other.join().unwrap();
 
-        // Without a wake-up it waits; a signal, or the end of an earlier ring of this thread, may
-        // cut a wait short.
+        // Without a wake-up it waits; a signal may cut a wait short.
         let (started, mut turns) = (Instant::now(), 0);
         while started.elapsed() < Duration::from_millis(20) {
             fixture.turn(Duration::from_millis(20));

@@ -9,6 +9,7 @@ use gpusher_sys::socket::{ListenOptions, Listener};
 use gpusher_sys::uring::{Descriptors, Uring, UringOptions};
 use std::net::{SocketAddr, SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// What `Fixture::fill` sends.
@@ -48,7 +49,7 @@ pub struct Fixture {
 pub const DRIVERS: [&str; 4] = ["uring", "uring direct", "uring of rings", "epoll"];
 
 /// Runs a test on every driver.
-pub fn on_every_driver(test: impl Fn(&mut Fixture)) {
+pub fn on_every_driver(test: impl Fn(&mut Fixture) + Sync) {
     on_every_driver_with(&ListenOptions::default(), &UringOptions::default(), test);
 }
 
@@ -56,10 +57,13 @@ pub fn on_every_driver(test: impl Fn(&mut Fixture)) {
 pub fn on_every_driver_with(
     listen: &ListenOptions,
     options: &UringOptions,
-    test: impl Fn(&mut Fixture),
+    test: impl Fn(&mut Fixture) + Sync,
 ) {
     for name in DRIVERS {
-        test(&mut Fixture::new(name, listen, options));
+        // Each in a thread of its own: what is left of a ring goes on interrupting the thread that had it.
+        let run = || test(&mut Fixture::new(name, listen, options));
+        let ended = thread::scope(|threads| threads.spawn(run).join());
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
 }
 
