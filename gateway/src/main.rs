@@ -9,9 +9,11 @@
 
 #![forbid(unsafe_code)]
 
+mod register;
+
 use clap::Parser;
 use gpusher_gateway::boot::BootError;
-use gpusher_gateway::config::{Auth, DEFAULTS, Io, RuntimeConfig};
+use gpusher_gateway::config::{Auth, DEFAULTS, DiscoveryConfig, Io, RuntimeConfig};
 use gpusher_gateway::doctor::{Finding, Verdict, examine};
 use gpusher_gateway::gateway::Gateway;
 use std::io::Write;
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Err(text) => return refuse(USAGE, &text),
     };
     let valid = config.validate().map_err(|refused| refused.to_string());
+    let valid = valid.and_then(|()| register::check(&config));
     if arguments.doctor {
         return doctor(&config, valid);
     }
@@ -92,6 +95,7 @@ fn doctor(config: &RuntimeConfig, valid: Result<(), String>) -> ExitCode {
         Err(text) => (Verdict::Fails, text),
     };
     let mut findings = vec![Finding { name: "configuration", verdict, text }];
+    findings.extend(discovery(config));
     findings.extend(examine(config));
     for finding in &findings {
         let _ = writeln!(std::io::stdout(), "{finding}");
@@ -100,6 +104,18 @@ fn doctor(config: &RuntimeConfig, valid: Result<(), String>) -> ExitCode {
         true => UNAVAILABLE.into(),
         false => ExitCode::SUCCESS,
     }
+}
+
+/// Whether the place where gateways register answers; nothing if there is none.
+fn discovery(config: &RuntimeConfig) -> Option<Finding> {
+    let registers = config.discovery.url != "static:";
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.ok().filter(|_| registers)?;
+    let (verdict, text) = match runtime.block_on(register::ask(&config.discovery)) {
+        Ok(text) => (Verdict::Good, text),
+        Err(text) => (Verdict::Fails, text),
+    };
+    Some(Finding { name: "discovery", verdict, text })
 }
 
 fn filter() -> tracing_subscriber::EnvFilter {
@@ -129,18 +145,26 @@ fn run(config: RuntimeConfig) -> ExitCode {
     if config.auth == Auth::Any {
         tracing::warn!("any token is accepted: for development only");
     }
+    let discovery = config.discovery.clone();
     match Gateway::start(config, runtime.handle()) {
         Err(BootError::Refused(refused)) => refuse(USAGE, &refused.to_string()),
         Err(error) => refuse(UNAVAILABLE, &format!("{error} (see {})", error.key())),
-        Ok(gateway) => runtime.block_on(serve(gateway)),
+        Ok(gateway) => runtime.block_on(serve(gateway, &discovery)),
     }
 }
 
 /// Runs until it is told to stop or a shard fails.
-async fn serve(gateway: Gateway) -> ExitCode {
+async fn serve(gateway: Gateway, discovery: &DiscoveryConfig) -> ExitCode {
     let Ok(mut stop) = StopSignals::watch() else {
         gateway.shutdown().await;
         return refuse(UNAVAILABLE, "cannot watch for signals");
+    };
+    let registration = match register::register(discovery, &gateway) {
+        Ok(registration) => registration,
+        Err(text) => {
+            gateway.shutdown().await;
+            return refuse(USAGE, &text);
+        }
     };
     // Whoever reads this may send a signal at once, or not care to read it all.
     let _ = writeln!(std::io::stdout(), "{}", gateway.budget());
@@ -159,6 +183,7 @@ async fn serve(gateway: Gateway) -> ExitCode {
         failure = gateway.failure() => Some(failure),
     };
     tracing::info!("stopping");
+    registration.end().await;
     gateway.shutdown().await;
     match failure {
         None => ExitCode::SUCCESS,

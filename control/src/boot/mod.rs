@@ -5,9 +5,12 @@
 //! more, the gateway sends its clients away, logic writes down what it knows, message ends its calls, queue and store are closed.
 
 mod data_dir;
+mod neighbours;
 mod summary;
 
 pub use self::data_dir::DataDir;
+use self::neighbours::Neighbours;
+pub use self::neighbours::{error as discovery_error, open as discovery};
 pub use self::summary::{Addresses, Summary};
 
 use crate::auth::{Secret, Tokens};
@@ -40,6 +43,7 @@ pub struct Process {
     logic_pages: Option<Task>,
     logic: Option<Logic>,
     gateway: Option<Gateway>,
+    neighbours: Option<Neighbours>,
     backends: Option<Backends>,
     /// Let go of last.
     _data_dir: Option<DataDir>,
@@ -79,6 +83,7 @@ impl Process {
             logic_pages: None,
             logic: None,
             gateway: None,
+            neighbours: None,
             backends: None,
             _data_dir: data_dir,
         };
@@ -108,20 +113,24 @@ impl Process {
         if config.has(Role::Message) {
             self.purge = Some(start_purge(config, &registry, self.backends()));
         }
+        let mut neighbours = Neighbours::open(config)?;
         if config.has(Role::Gateway) {
             let gateway = start_gateway(config, token_secret.as_ref()).await?;
             self.summary.gateway(&gateway);
             let mut registry = registry.lock();
             let registry = registry.sub_registry_with_prefix("gpusher_gateway");
             registry.register_collector(Box::new(gateway.metrics().clone()));
+            neighbours.register_gateway(config, &gateway);
             self.gateway = Some(gateway);
         }
         if config.has(Role::Logic) {
-            let logic = self.start_logic(config, &ids).await?;
+            let logic = self.start_logic(config, &ids, &neighbours).await?;
+            neighbours.register_logic(config);
             LogicCollector::register(logic.counters(), &mut registry.lock());
             self.logic_pages = listeners.logic.map(|at| serve(at, logic.router()));
             self.logic = Some(logic);
         }
+        self.neighbours = Some(neighbours);
         if let (Some(listener), Some(secret)) = (listeners.web, token_secret) {
             self.web = Some(start_web(config, listener, &secret, registry, ids, self.backends()));
         }
@@ -132,7 +141,12 @@ impl Process {
         self.backends.clone().expect("roles that need data come after it")
     }
 
-    async fn start_logic(&self, config: &Config, ids: &Arc<MessageIds>) -> Result<Logic> {
+    async fn start_logic(
+        &self,
+        config: &Config,
+        ids: &Arc<MessageIds>,
+        neighbours: &Neighbours,
+    ) -> Result<Logic> {
         let Backends { store, routes, queue } = self.backends();
         let data = Data { store, routes, queue, counters: Arc::default() };
         let identity =
@@ -143,9 +157,7 @@ impl Process {
             logic.attach_gateway(gateway.attach());
         }
         let secret = config.auth.link_secret.as_ref().map(Secret::reveal);
-        for address in &config.discovery.gateways {
-            logic.connect_gateway(address.clone(), secret)?;
-        }
+        logic.follow_gateways(neighbours.services(), neighbours.own_gateway(), secret)?;
         Ok(logic)
     }
 
@@ -172,6 +184,9 @@ impl Process {
 
     async fn stop_in_order(&mut self) {
         stop_task(self.web.take()).await;
+        if let Some(neighbours) = self.neighbours.take() {
+            neighbours.leave().await;
+        }
         if let Some(gateway) = self.gateway.take() {
             gateway.shutdown().await;
         }

@@ -3,7 +3,7 @@
 //! It may run beside the process it is asked about: what that process holds is then asked for over the network, or left alone.
 
 use gpusher_control::backend;
-use gpusher_control::boot::DataDir;
+use gpusher_control::boot::{self, DataDir};
 use gpusher_control::config::{Config, Role};
 use gpusher_control::error::{Code, Error, Result};
 use gpusher_control::message::Backends;
@@ -74,7 +74,7 @@ pub(super) fn doctor(config: Config) -> Result<ExitCode> {
     let running = check_data_dir(&config, &mut report);
     check_listeners(&config, running, &mut report);
     runtime.block_on(check_backends(&config, running, &mut report));
-    check_gateways(&config, &mut report);
+    runtime.block_on(check_gateways(&config, &mut report));
     match report.failed {
         0 => println!("nothing is wrong"),
         1 => println!("1 thing is wrong"),
@@ -153,11 +153,23 @@ async fn patiently<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {
     })
 }
 
-fn check_gateways(config: &Config, report: &mut Report) {
-    if !config.has(Role::Logic) {
+async fn check_gateways(config: &Config, report: &mut Report) {
+    if !config.has(Role::Logic) && !config.has(Role::Gateway) {
         return;
     }
-    for address in &config.discovery.gateways {
+    let known = match boot::discovery(config) {
+        Ok(discovery) => {
+            patiently(async { discovery.check().await.map_err(boot::discovery_error) }).await
+        }
+        Err(error) => Err(error),
+    };
+    let known = report.result("discovery", known, |known| {
+        let (url, gateways, logics) =
+            (&config.discovery.url, known.gateways.len(), known.logics.len());
+        format!("{url} names {gateways} gateways and {logics} logics")
+    });
+    let Some(known) = known.filter(|_| config.has(Role::Logic)) else { return };
+    for address in known.gateways {
         let found = address.to_socket_addrs().map_err(|error| {
             Error::new(Code::Unavailable, format!("{address} is not known: {error}"))
         });
@@ -165,7 +177,7 @@ fn check_gateways(config: &Config, report: &mut Report) {
             Some(at) => connect(at),
             None => Err(Error::new(Code::Unavailable, format!("{address} is not known"))),
         });
-        report.result("discovery.gateways", answer, |()| format!("{address} answers"));
+        report.result("gateway", answer, |()| format!("{address} answers"));
     }
 }
 

@@ -49,6 +49,8 @@ pub(super) struct AuthKeys {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DiscoveryKeys {
+    pub url: String,
+    pub lease_ms: u64,
     pub gateways: Vec<String>,
     pub logics: Vec<String>,
 }

@@ -14,6 +14,7 @@ use crate::message::purge::PurgeOptions;
 use crate::queue::local::LocalOptions;
 use crate::store::sqlite::Durability;
 use crate::{logic, web};
+use gpusher_discovery::DiscoveryUrl;
 use gpusher_gateway::config::{Io, overlay};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -45,7 +46,7 @@ pub struct Config {
     /// Tokens, keys, secrets.
     pub auth: Auth,
     /// The other processes.
-    pub discovery: Discovery,
+    pub discovery: DiscoveryConfig,
     /// Users, apps, logs.
     pub store: StoreConfig,
     /// Who is where.
@@ -124,10 +125,14 @@ pub struct Auth {
 
 /// The other processes.
 #[derive(Debug, Clone)]
-pub struct Discovery {
-    /// Gateways, host:port.
+pub struct DiscoveryConfig {
+    /// Where processes find each other.
+    pub url: DiscoveryUrl,
+    /// How long a registration outlives its process.
+    pub lease: Duration,
+    /// Gateways besides those registered, host:port.
     pub gateways: Vec<String>,
-    /// Names of all instances of logic; never empty.
+    /// Names of instances of logic besides those registered; without a registry, all of them. Never empty.
     pub logics: Vec<String>,
 }
 

@@ -1,9 +1,10 @@
 //! What a configuration that is understood may still not say.
 
-use super::{AuthMode, Config, Role, invalid};
+use super::{AuthMode, Config, DiscoveryConfig, Role, invalid};
 use crate::backend::MESSAGE;
 use crate::error::Result;
 use crate::message_id::MessageIds;
+use gpusher_discovery::LEASE_MIN;
 use std::net::SocketAddr;
 
 impl Config {
@@ -16,6 +17,7 @@ impl Config {
             Self::check_numbers,
             Self::check_backends,
             Self::check_logics,
+            Self::check_discovery,
             Self::check_open,
             Self::check_secrets,
         ];
@@ -54,7 +56,8 @@ impl Config {
 
     /// Where the gateway waits for logics of other processes, if there can be any.
     pub fn gateway_rpc(&self) -> Option<SocketAddr> {
-        let alone = self.has(Role::Logic) && self.discovery.logics.len() == 1;
+        let DiscoveryConfig { url, logics, .. } = &self.discovery;
+        let alone = self.has(Role::Logic) && logics.len() == 1 && !url.is_registry();
         self.gateway.rpc_listen.filter(|_| !alone)
     }
 
@@ -73,6 +76,9 @@ impl Config {
                 self.node,
                 MessageIds::NODES_MAX
             )));
+        }
+        if self.discovery.lease < LEASE_MIN {
+            return Err(invalid("discovery.lease_ms must be at least 1000"));
         }
         if self.retention.interval.is_zero() || self.retention.batch_max == 0 {
             return Err(invalid("retention.interval_s and retention.batch_max must be above 0"));
@@ -118,11 +124,27 @@ impl Config {
             let text = format!("discovery.logics does not name this instance, {}", self.logic.name);
             return Err(invalid(text));
         }
-        if self.has(Role::Gateway) || !self.discovery.gateways.is_empty() {
+        let found = !self.discovery.gateways.is_empty() || self.discovery.url.is_registry();
+        if self.has(Role::Gateway) || found {
             return Ok(());
         }
-        let text = "logic has no gateway: name some in discovery.gateways (host:7771), or add the role gateway here";
+        let text = "logic has no gateway: name some in discovery.gateways (host:7771), give the discovery.url where they register, or add the role gateway here";
         Err(invalid(text))
+    }
+
+    /// What is registered has to be an address that others can reach.
+    fn check_discovery(&self) -> Result<()> {
+        let Some(at) = self.gateway_rpc().filter(|_| self.has(Role::Gateway)) else {
+            return Ok(());
+        };
+        let registered = self.discovery.url.is_registry();
+        if registered && self.gateway.discovery.address.is_none() && at.ip().is_unspecified() {
+            let text = format!(
+                "gateway.discovery.address is missing: logics of other hosts cannot connect to gateway.rpc_listen, {at}; name host and port where they reach it"
+            );
+            return Err(invalid(text));
+        }
+        Ok(())
     }
 
     fn check_open(&self) -> Result<()> {

@@ -1,8 +1,10 @@
 //! From the file's shape to the types used at run time.
 
-use super::file::{AuthKeys, DurabilityKey, File, QueueKeys, RetentionKeys, StoreKeys, WebKeys};
+use super::file::{
+    AuthKeys, DiscoveryKeys, DurabilityKey, File, QueueKeys, RetentionKeys, StoreKeys, WebKeys,
+};
 use super::{
-    Auth, Config, Discovery, Log, LogicConfig, QueueConfig, StoreConfig, WebConfig, invalid,
+    Auth, Config, DiscoveryConfig, Log, LogicConfig, QueueConfig, StoreConfig, WebConfig, invalid,
 };
 use crate::auth::Secret;
 use crate::error::Result;
@@ -10,6 +12,7 @@ use crate::message::purge::PurgeOptions;
 use crate::queue::local::LocalOptions;
 use crate::store::sqlite::Durability;
 use crate::web;
+use gpusher_discovery::DiscoveryUrl;
 use gpusher_gateway::RuntimeConfig;
 use std::path::Path;
 use std::time::Duration;
@@ -19,10 +22,6 @@ impl File {
         let mut limits = self.logic.limits;
         limits.redeliver_ms = self.delivery.ack_timeout_ms;
         limits.redeliver_attempts = self.delivery.attempts_max;
-        let mut logics = self.discovery.logics;
-        if logics.is_empty() {
-            logics.push(self.logic.name.clone());
-        }
         Ok(Config {
             roles: self.roles.into_iter().collect(),
             node: self.node,
@@ -30,7 +29,7 @@ impl File {
             stop_timeout: Duration::from_millis(self.stop_ms),
             log: Log { filter: self.log.filter, format: self.log.format },
             auth: self.auth.into_runtime()?,
-            discovery: Discovery { gateways: self.discovery.gateways, logics },
+            discovery: self.discovery.into_runtime(&self.logic.name)?,
             store: self.store.into_runtime()?,
             routes: self.routes.url.parse()?,
             queue: self.queue.into_runtime()?,
@@ -75,6 +74,20 @@ fn secret(name: &str, text: String, file: &Path) -> Result<Option<Secret>> {
         (false, true) => Secret::new(name, text).map(Some),
         (true, false) => Secret::read(name, file).map(Some),
         (false, false) => Err(invalid(format!("{name} and {name}_file are both given; keep one"))),
+    }
+}
+
+impl DiscoveryKeys {
+    /// An instance of logic counts itself; without a registry the list has to name all others, too.
+    fn into_runtime(self, logic: &str) -> Result<DiscoveryConfig> {
+        let url: DiscoveryUrl =
+            self.url.parse().map_err(|error| invalid(format!("discovery.url: {error}")))?;
+        let mut logics = self.logics;
+        if logics.is_empty() || (url.is_registry() && !logics.iter().any(|name| name == logic)) {
+            logics.push(logic.to_owned());
+        }
+        let lease = Duration::from_millis(self.lease_ms);
+        Ok(DiscoveryConfig { url, lease, gateways: self.gateways, logics })
     }
 }
 

@@ -6,7 +6,7 @@ use super::link::{Socket, drive};
 use gpusher_proto::gateway::ToGateway;
 use gpusher_proto::gateway::gateway_client::GatewayClient;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -24,15 +24,17 @@ const MESSAGE_BYTES_MAX: usize = 16 << 20;
 /// Messages on their way out.
 const MESSAGES_IN_FLIGHT: usize = 16;
 
-/// Connects to `address` (host:port) again and again until the instance stops. `attach` makes the first message.
+/// Connects to `address` (host:port) again and again until the instance stops, or the stream has ended and the gateway is no longer
+/// `wanted`. `attach` makes the first message.
 pub(super) async fn keep_connected(
     socket: Socket,
     address: String,
     token: Option<MetadataValue<Ascii>>,
+    mut wanted: watch::Receiver<bool>,
     mut attach: impl FnMut() -> (LinkKey, ToGateway),
 ) {
     let mut pause = PAUSE_FIRST;
-    while !socket.stop.is_cancelled() {
+    while !socket.stop.is_cancelled() && *wanted.borrow_and_update() {
         let started = Instant::now();
         let (key, attach) = attach();
         let ended = tokio::select! {
@@ -47,6 +49,7 @@ pub(super) async fn keep_connected(
         }
         tokio::select! {
             () = tokio::time::sleep(jittered(pause)) => {}
+            _ = wanted.wait_for(|wanted| !wanted) => return,
             () = socket.stop.cancelled() => return,
         }
         pause = (pause * 2).min(PAUSE_MAX);

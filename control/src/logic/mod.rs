@@ -2,7 +2,7 @@
 //! expiry, recall or dead letter.
 //!
 //! [`core`] is the whole of it without I/O. Around it: `run` turns it with the real world, `perform` and `prepare` talk to the
-//! data layer for it, `consume` reads the queue, `link` and `connect` hold the gateways' streams.
+//! data layer for it, `consume` reads the queue, `link`, `connect` and `follow` hold the gateways' streams.
 
 mod apps;
 mod connect;
@@ -10,6 +10,7 @@ mod consume;
 pub mod core;
 mod counters;
 mod data;
+mod follow;
 mod http;
 mod limits;
 mod link;

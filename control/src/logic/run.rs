@@ -1,12 +1,12 @@
 //! An instance of logic: the task that owns the core, and the handle to it.
 
 use super::apps::{read_apps, watch_apps};
-use super::connect::keep_connected;
 use super::consume::consume;
 use super::core::work::{Done, Lane};
 use super::core::{Core, LinkKey, Now};
 use super::counters::Counters;
 use super::data::Data;
+use super::follow::{Streams, follow};
 use super::limits::Limits;
 use super::link::{End, Socket, Up, drive};
 use super::{http, perform};
@@ -14,6 +14,7 @@ use crate::error::{Code, Error, Result};
 use crate::message_id::MessageIds;
 use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
+use gpusher_discovery::Services;
 use gpusher_gateway::link::{LinkEnd, LinkEnds};
 use gpusher_proto::data::Record;
 use gpusher_proto::gateway::{App, Attach, Batch, Report, ToGateway, to_gateway};
@@ -147,18 +148,28 @@ impl Logic {
         })
     }
 
-    /// Keeps a stream to a gateway in another process, at host:port; `token` goes along as `authorization: Bearer`.
-    pub fn connect_gateway(&self, address: String, token: Option<&str>) -> Result<JoinHandle<()>> {
+    /// Keeps a stream to each gateway of `services`, except the one at `own`, which is attached in this process; `token` goes along as
+    /// `authorization: Bearer`.
+    ///
+    /// # Errors
+    /// `invalid` if the token cannot be sent.
+    pub fn follow_gateways(
+        &self,
+        services: watch::Receiver<Services>,
+        own: Option<String>,
+        token: Option<&str>,
+    ) -> Result<()> {
         let bearer = token.map(|token| format!("Bearer {token}").parse());
         let bearer = bearer.transpose().map_err(|_| {
             Error::new(Code::Invalid, "the link's token has characters that a header cannot carry")
         })?;
-        self.expected.fetch_add(1, Relaxed);
-        let attach = self.attach_maker();
-        Ok(tokio::spawn(keep_connected(self.socket.clone(), address, bearer, attach)))
+        let (socket, expected) = (self.socket.clone(), self.expected.clone());
+        let streams = Streams::new(socket, bearer, expected, self.attach_maker());
+        tokio::spawn(follow(streams, services, own));
+        Ok(())
     }
 
-    fn attach_maker(&self) -> impl FnMut() -> (LinkKey, ToGateway) + Send + use<> {
+    fn attach_maker(&self) -> impl FnMut() -> (LinkKey, ToGateway) + Clone + Send + use<> {
         let (apps, next) = (self.apps.clone(), self.next_link.clone());
         let (identity, epoch) = (self.identity.clone(), self.epoch);
         move || {

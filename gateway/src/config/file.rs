@@ -1,6 +1,8 @@
 //! The file's shape, and its way to the types used at run time.
 
-use super::{Auth, ConfigError, Deadlines, Descriptors, Limits, LinkConfig, RuntimeConfig};
+use super::{
+    Auth, ConfigError, Deadlines, Descriptors, DiscoveryConfig, Limits, LinkConfig, RuntimeConfig,
+};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,6 +21,7 @@ pub(super) struct File {
     descriptors: String,
     connections_max: i64,
     auth: AuthKeys,
+    discovery: DiscoveryKeys,
     link: LinkKeys,
     limits: LimitKeys,
     deadlines: DeadlineKeys,
@@ -29,6 +32,14 @@ pub(super) struct File {
 struct AuthKeys {
     mode: String,
     secret: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DiscoveryKeys {
+    url: String,
+    lease_ms: i64,
+    address: String,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +102,7 @@ impl File {
             )?,
             connections_max: nonzero(number("connections_max", self.connections_max, 0)?),
             auth: self.auth.into_runtime()?,
+            discovery: self.discovery.into_runtime()?,
             link: self.link.into_runtime()?,
             limits: self.limits.into_runtime()?,
             deadlines: self.deadlines.into_runtime()?,
@@ -105,6 +117,16 @@ impl AuthKeys {
             "jwt" => Ok(Auth::Jwt { secret: self.secret }),
             _ => Err(bad("auth.mode", "\"jwt\" or \"any\"", self.mode)),
         }
+    }
+}
+
+impl DiscoveryKeys {
+    fn into_runtime(self) -> Result<DiscoveryConfig, ConfigError> {
+        Ok(DiscoveryConfig {
+            url: self.url,
+            lease: millis("discovery.lease_ms", self.lease_ms)?,
+            address: nonempty(self.address),
+        })
     }
 }
 

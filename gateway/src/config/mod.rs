@@ -42,6 +42,8 @@ pub struct RuntimeConfig {
     pub connections_max: Option<usize>,
     /// How tokens are checked.
     pub auth: Auth,
+    /// How logic finds the gateway.
+    pub discovery: DiscoveryConfig,
     /// The link to logic.
     pub link: LinkConfig,
     /// What each part may take.
@@ -82,6 +84,17 @@ pub enum Auth {
         /// Shared with whoever signs.
         secret: String,
     },
+}
+
+/// How logic finds the gateway. Who runs it registers it, not the gateway itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiscoveryConfig {
+    /// Where it is registered, as `gpusher-discovery` understands it.
+    pub url: String,
+    /// How long the registration outlives the process.
+    pub lease: Duration,
+    /// Where logic reaches `rpc_listen`, host:port; none: there.
+    pub address: Option<String>,
 }
 
 /// The link to logic.
