@@ -98,7 +98,7 @@ pub struct RecallJob {
     pub tombstone: Bytes,
 }
 
-/// From a shard. `Opened`, `Ack`, `Upstream`, `Join`, `Leave`, `SyncRequest`, `Drained` and `Closed` of one connection keep their order.
+/// From a shard. `Opened`, `Ack`, `Upstream`, `Join`, `Leave`, `SyncRequest`, `Drained`, `Farewell` and `Closed` of one connection keep their order.
 #[derive(Debug)]
 pub enum FromShard {
     /// A login that passed the gateway's checks, or (`again`) an announced session.

@@ -11,9 +11,9 @@ use super::table::{Flags, Hot, Phase};
 use super::{Clock, Shard};
 use crate::metrics::ShardCount;
 use gpusher_proto::conn_id::ConnId;
-use gpusher_proto::gateway::{ChannelKind, Closed, Position, event::Kind};
-use gpusher_proto::wire::Code;
+use gpusher_proto::gateway::{ChannelKind, Closed, Farewell, Position, event::Kind};
 use gpusher_proto::wire::v1::Close;
+use gpusher_proto::wire::{Code, Encoding};
 use gpusher_session::{Class, Gap, Session};
 use gpusher_sys::driver::Driver;
 use rustc_hash::FxHashMap;
@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 /// Connections on their way out.
 #[derive(Debug, Default)]
 pub(super) struct Leaving {
-    by_slot: FxHashMap<u32, Farewell>,
+    by_slot: FxHashMap<u32, LastWords>,
     /// Monotonic time at which each is closed in any case; all are given the same time, so they are in order.
     deadlines: VecDeque<(u64, ConnId)>,
     /// May be closed, if their last words are written.
@@ -32,7 +32,7 @@ pub(super) struct Leaving {
 }
 
 #[derive(Debug)]
-struct Farewell {
+struct LastWords {
     code: u16,
     through: Vec<Position>,
 }
@@ -84,12 +84,23 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             return;
         }
         let through = self.through(slot);
+        self.tell_farewell(slot);
         self.end_memberships(slot);
         self.table.phase[slot as usize] = Phase::Leaving;
         let until_ms = self.now.monotonic_ms + self.config.farewell_ms;
         self.leaving.deadlines.push_back((until_ms, self.table.id(slot)));
-        self.leaving.by_slot.insert(slot, Farewell { code, through });
+        self.leaving.by_slot.insert(slot, LastWords { code, through });
         self.leaving.fresh.push(slot);
+    }
+
+    /// Version 0 has what all members' sockets have taken. From here on that is not true of this one any more, and logic has to know it before it hears
+    /// how the next fan-out went.
+    fn tell_farewell(&mut self, slot: u32) {
+        let hot = self.table.hot[slot as usize];
+        if hot.has(Hot::MEMBER) && hot.encoding() == Encoding::V0 {
+            let conn = self.table.id(slot).raw();
+            self.tell_logic(slot, Kind::Farewell(Farewell { conn }));
+        }
     }
 
     /// Per shared channel, up to where everything kept was handed to the connection: what fan-out completed, if no replay is under way.
@@ -170,17 +181,18 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             return;
         }
         assert!(!self.table.hot[index].has(Hot::BUSY), "closed only when its sends are settled");
-        let farewell = self.leaving.by_slot.remove(&slot);
-        let farewell = farewell.unwrap_or_else(|| Farewell { code, through: self.through(slot) });
+        let last_words = self.leaving.by_slot.remove(&slot);
+        let last_words =
+            last_words.unwrap_or_else(|| LastWords { code, through: self.through(slot) });
         self.end_memberships(slot);
         let unwritten = self.drop_outbox(slot);
-        self.counts.closed(farewell.code);
+        self.counts.closed(last_words.code);
         if self.table.flags[index].any(Flags::OPENED) {
             let closed = Closed {
                 conn: self.table.id(slot).raw(),
-                reason: u32::from(farewell.code),
+                reason: u32::from(last_words.code),
                 unwritten_from: unwritten.positions().map(Into::into).collect(),
-                through: farewell.through,
+                through: last_words.through,
             };
             self.tell_logic(slot, Kind::Closed(closed));
         }

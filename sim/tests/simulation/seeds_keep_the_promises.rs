@@ -4,7 +4,8 @@
 use gpusher_sim::{Options, run};
 
 /// Seeds that broke a promise once, without faults; with the code of that day.
-const CALM_ONCE_BROKEN: [u64; 11] = [14, 51, 119, 127, 133, 170, 197, 301, 313, 344, 17];
+const CALM_ONCE_BROKEN: [u64; 14] =
+    [14, 51, 119, 127, 133, 170, 197, 301, 313, 344, 17, 25, 236, 347];
 /// The same with faults.
 const FAULTY_ONCE_BROKEN: [u64; 24] = [
     3, 4, 9, 11, 15, 16, 23, 25, 29, 32, 35, 39, 47, 48, 54, 65, 67, 129, 133, 141, 167, 227, 229,

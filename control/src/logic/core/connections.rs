@@ -1,7 +1,7 @@
 //! Links and connections that come and go, and acknowledgements.
 
 use super::*;
-use gpusher_proto::gateway::{Ack, ChannelKind, Closed, Position};
+use gpusher_proto::gateway::{Ack, ChannelKind, Closed, Farewell, Position};
 
 impl Core {
     /// A gateway said hello. A link of the same gateway's older process, or an older link of the same process, ends.
@@ -69,7 +69,7 @@ impl Core {
     /// Version 0: what every socket of its gateway has taken of the shared channels, this one's has, too.
     pub(super) fn take_shared_as_read(&mut self, conn: u64, taken: &FxHashMap<(usize, u32), u64>) {
         let Some(session) = self.sessions.get(conn) else { return };
-        if session.version != 0 || session.phase != Phase::Live {
+        if session.version != 0 || session.phase != Phase::Live || session.leaving {
             return;
         }
         let app_id = session.device.app_id;
@@ -136,6 +136,13 @@ impl Core {
         let unlinked_until_ms = self.unlinked.values().copied().max().unwrap_or(0);
         let all_known = self.now.mono_ms >= unlinked_until_ms.max(self.unknown_until_ms);
         self.sessions.received(device).filter(|_| all_known)
+    }
+
+    /// What members are given from here on, it is not.
+    pub(super) fn on_farewell(&mut self, farewell: &Farewell) {
+        if let Some(session) = self.sessions.get_mut(farewell.conn) {
+            session.leaving = true;
+        }
     }
 
     pub(super) fn on_closed(&mut self, closed: Closed) {

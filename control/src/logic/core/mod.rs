@@ -243,6 +243,7 @@ impl Core {
             event::Kind::Membership(membership) => self.on_membership(key, membership),
             event::Kind::Announced(_) => self.on_gateway_announced(key),
             event::Kind::Load(load) => self.on_load(key, load),
+            event::Kind::Farewell(farewell) => self.on_farewell(&farewell),
         }
     }
 
@@ -371,6 +372,7 @@ fn conn_of(kind: &event::Kind) -> Option<u64> {
         event::Kind::Leave(event) => Some(event.conn),
         event::Kind::SyncRequest(event) => Some(event.conn),
         event::Kind::Drained(event) => Some(event.conn),
+        event::Kind::Farewell(event) => Some(event.conn),
         event::Kind::Outcome(_)
         | event::Kind::Membership(_)
         | event::Kind::Announced(_)

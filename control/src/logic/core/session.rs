@@ -56,6 +56,8 @@ pub struct Session {
     pub phase: Phase,
     /// It ended while its route was being bound.
     pub closed: bool,
+    /// It has no part any more in what its gateway's members are given; its end is on the way.
+    pub leaving: bool,
     /// Its gateway's routes were lost while its own was being bound: once more.
     pub rebind: bool,
 }
@@ -97,6 +99,7 @@ impl Session {
             version: u8::try_from(opened.version).unwrap_or(u8::MAX),
             phase: Phase::Opening,
             closed: false,
+            leaving: false,
             rebind: false,
         }
     }

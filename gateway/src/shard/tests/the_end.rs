@@ -1,9 +1,9 @@
 //! Every way a connection ends: what the client is told, what logic hears, and that the slot is clean afterwards.
 
 use super::rig::*;
-use crate::mail::{Audience, ToShard};
+use crate::mail::{Audience, FromShard, ToShard};
 use crate::shard::ShardConfig;
-use gpusher_proto::gateway::Kick;
+use gpusher_proto::gateway::{Kick, event::Kind};
 use gpusher_proto::wire::ChannelKind::{App, Own};
 use gpusher_proto::wire::Code;
 use gpusher_proto::wire::v1::ClientFrame;
@@ -27,6 +27,29 @@ fn a_kick_comes_after_what_was_delivered_before_it() {
     let [closed] = &rig.closed()[..] else { panic!("closed once") };
     assert_eq!((closed.conn, closed.reason), (conn.raw(), u32::from(Code::Kicked.number())));
     assert_eq!(rig.memberships().last(), Some(&(String::new(), 0)));
+}
+
+#[test]
+fn logic_hears_that_a_version_0_member_goes_before_what_it_is_not_given() {
+    let mut rig = Rig::new(ShardConfig::default());
+    let (peer, conn) = rig.login_v0("old", "app_gpusher");
+    rig.admit(conn);
+    rig.sync_done(conn, &[]);
+    rig.settle();
+    rig.net.set_room(peer, 0);
+    rig.unicast(conn, kept(Own, 1));
+    rig.tell(kick(conn));
+    let missed = rig.deliver(Audience::App(APP), kept(App, 1), false);
+    rig.settle();
+    let told = rig.reports.iter().position(|report| {
+        matches!(report, FromShard::Event { event: Kind::Farewell(it), .. } if it.conn == conn.raw())
+    });
+    let done = rig
+        .reports
+        .iter()
+        .position(|report| matches!(report, FromShard::Done(done) if done.job == missed));
+    assert!(told.is_some() && told < done, "{:?}", rig.reports);
+    assert!(!rig.net.is_closed(peer), "its end is not known yet");
 }
 
 #[test]

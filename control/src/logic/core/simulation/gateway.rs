@@ -36,8 +36,11 @@ struct Connection {
     owed: [Option<u64>; 3],
     owes_replay: bool,
     owes_rest: bool,
-    /// Per channel: last kept number received; replays asked for begin it anew.
+    /// Per channel: last kept number received.
     last: Positions,
+    /// Kept messages received.
+    had: BTreeSet<u64>,
+    /// Messages received since a replay began: what comes again after that was to be expected.
     got: BTreeSet<u64>,
     unacknowledged: Positions,
 }
@@ -148,6 +151,7 @@ impl GatewayModel {
             owes_replay: false,
             owes_rest: false,
             last: [0; 3],
+            had: BTreeSet::new(),
             got: BTreeSet::new(),
             unacknowledged: [0; 3],
         };
@@ -216,8 +220,6 @@ impl GatewayModel {
                     connection.hold = true;
                     connection.sync_due = true;
                     connection.stale = false;
-                    // What follows was sent before.
-                    connection.last = [0; 3];
                     connection.got.clear();
                 }
             }
@@ -416,7 +418,7 @@ impl Connection {
         device.got.insert(message.id);
         if message.kept {
             let channel = message.channel as usize;
-            let again = self.got.contains(&message.id);
+            let again = !self.had.insert(message.id);
             assert!(
                 again || message.seq > self.last[channel],
                 "out of order: {} after {} on {channel}",

@@ -310,10 +310,12 @@ fn run(seed: u64, faults: Faults) -> World {
     world
 }
 
-/// The same few each time; others by `FIRST_SEED`.
+/// The same few each time; others, and more of them, by `FIRST_SEED` and `SEEDS`.
 fn seeds() -> impl Iterator<Item = u64> {
-    let first = std::env::var("FIRST_SEED").map_or(1, |text| text.parse().expect("a number"));
-    (0..8).map(move |n| u64::wrapping_add(first, n))
+    let number =
+        |name, usual| std::env::var(name).map_or(usual, |text| text.parse().expect("a number"));
+    let (first, count) = (number("FIRST_SEED", 1), number("SEEDS", 8));
+    (0..count).map(move |n| u64::wrapping_add(first, n))
 }
 
 #[test]
