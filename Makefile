@@ -25,8 +25,12 @@ build: tool-chain ## Build all binaries, optimised
 	cargo build --release --bins
 
 .PHONY: test
-test: check ## Everything that must hold: formatting, lints, documentation, licences, all tests
+test: check servers ## Everything that must hold: formatting, lints, documentation, licences, all tests
 	cargo test --workspace --no-fail-fast
+
+.PHONY: servers
+servers: ## Install the servers that the tests start: PostgreSQL, MariaDB, Redis, etcd, Kafka
+	testbed/install $(TOOLS)/kafka
 
 .PHONY: check
 check: tool-chain deny ## Formatting, lints, documentation, licences

@@ -1,0 +1,44 @@
+//! etcd.
+
+use crate::folder::Folder;
+use crate::ports::free_port;
+use crate::probe::answers;
+use crate::programs::find;
+use crate::server::{Server, one_process};
+use std::process::Command;
+
+/// An etcd of one member.
+#[derive(Debug)]
+pub struct Etcd {
+    port: u16,
+    server: Server,
+    folder: Folder,
+}
+
+impl Etcd {
+    /// Starts the server.
+    ///
+    /// # Panics
+    /// If etcd is missing or does not start.
+    pub fn start() -> Self {
+        let (folder, port) = (Folder::new("etcd"), free_port());
+        let clients = format!("http://127.0.0.1:{port}");
+        let peers = format!("http://127.0.0.1:{}", free_port());
+        let mut command = Command::new(find("etcd"));
+        command.args(["--data-dir", &folder.file("data")]);
+        command.args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients]);
+        command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
+        command.args(["--initial-cluster", &format!("default={peers}")]);
+        let question = "GET /health HTTP/1.0\r\n\r\n";
+        let ready = move || answers(port, question, r#""health":"true""#);
+        let server = Server::start("etcd", &folder, command, ready);
+        Self { port, server, folder }
+    }
+
+    /// Address, host:port.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+}
+
+one_process!(Etcd);

@@ -1,0 +1,106 @@
+//! PostgreSQL.
+
+use crate::folder::Folder;
+use crate::ports::free_port;
+use crate::programs::{find_postgres, missing, run};
+use crate::server::{Server, one_process};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// A PostgreSQL server; its superuser is `postgres`, without a password.
+#[derive(Debug)]
+pub struct Postgres {
+    port: u16,
+    server: Server,
+    folder: Folder,
+}
+
+impl Postgres {
+    /// Makes a database and starts the server on it.
+    ///
+    /// # Panics
+    /// If PostgreSQL is missing or does not start.
+    pub fn start() -> Self {
+        let (folder, port) = (Folder::new("postgres"), free_port());
+        let owner = owner(folder.path());
+        let data = folder.file("data");
+        let as_owner = |program: &str| {
+            let mut command = Command::new(find_postgres(program));
+            if let Some((user, group)) = owner {
+                command.uid(user).gid(group);
+            }
+            command.current_dir(folder.path());
+            command
+        };
+        let initdb =
+            ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync"];
+        run(as_owner("initdb").args(["--pgdata", &data]).args(initdb));
+        let mut command = as_owner("postgres");
+        command.args(["-D", &data, "-k", &folder.file("")]).args(["-p", &port.to_string()]);
+        // A kill of the process loses nothing without fsync; only the machine's end would.
+        for setting in ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=200"] {
+            command.args(["-c", setting]);
+        }
+        let is_ready = find_postgres("pg_isready");
+        let ready = move || {
+            let arguments = ["-q", "-h", "127.0.0.1", "-p", &port.to_string()];
+            Command::new(&is_ready)
+                .args(arguments)
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+        };
+        let server = Server::start("postgres", &folder, command, ready);
+        Self { port, server, folder }
+    }
+
+    /// URL of a database by this name, which need not exist yet; `postgres` does.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs SQL in the database `postgres`, one statement for a transaction of its own each.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn execute(&self, sql: &str) {
+        let url = self.url("postgres");
+        run(Command::new(find_postgres("psql")).args([
+            "-X",
+            "-q",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            &url,
+            "-c",
+            sql,
+        ]));
+    }
+}
+
+one_process!(Postgres);
+
+/// PostgreSQL refuses to run as root: then it runs as the account that its package made.
+fn owner(folder: &Path) -> Option<(u32, u32)> {
+    let metadata = std::fs::metadata(folder).expect("the folder was made");
+    if metadata.uid() != 0 {
+        return None;
+    }
+    let user = account("-u")?;
+    let group = account("-g")?;
+    chown(folder, Some(user), Some(group)).expect("root may give folders away");
+    Some((user, group))
+}
+
+fn account(which: &str) -> Option<u32> {
+    let output = Command::new("id").args([which, "postgres"]).output().expect("id starts");
+    let number = String::from_utf8_lossy(&output.stdout).trim().parse().ok();
+    number.or_else(|| missing("PostgreSQL (its account)"))
+}
