@@ -1,10 +1,12 @@
 //! The one place that names all backends: from a URL to a store, routes and a queue.
 //!
-//! | | in one process | in another process | later |
-//! | --- | --- | --- | --- |
-//! | store | `sqlite:` | `message://host:7780` | PostgreSQL, MySQL |
-//! | routes | `memory:` | `message://host:7780` | Redis |
-//! | queue | `local:` | `message://host:7780` | Kafka |
+//! | | in one process | in another process | on a server | later |
+//! | --- | --- | --- | --- | --- |
+//! | store | `sqlite:` | `message://host:7780` | `postgres://…` | MySQL |
+//! | routes | `memory:` | `message://host:7780` | | Redis |
+//! | queue | `local:` | `message://host:7780` | | Kafka |
+//!
+//! What is embedded or in another process has one owner, the process with the message role; servers are open to every process.
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
@@ -16,9 +18,10 @@ use crate::queue::remote::RemoteQueue;
 use crate::routes::Routes;
 use crate::routes::memory::MemoryRoutes;
 use crate::routes::remote::RemoteRoutes;
-use crate::store::Store;
+use crate::server_url::ServerUrl;
 use crate::store::remote::RemoteStore;
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
+use crate::store::{self, Store};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::fmt;
@@ -28,12 +31,22 @@ use std::sync::Arc;
 
 /// How URLs of the process with the message role begin.
 pub const MESSAGE: &str = "message://";
+/// How URLs of what is in the process itself begin.
+const EMBEDDED: [&str; 3] = ["sqlite:", "memory:", "local:"];
+
+/// Whether a URL names what only one process can have.
+pub fn is_embedded(url: &str) -> bool {
+    EMBEDDED.iter().any(|scheme| url.starts_with(scheme))
+}
 
 /// Where users, apps and logs are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     /// A SQLite file; none: `store.db` in the data directory.
     Sqlite(Option<PathBuf>),
+    /// A database on a PostgreSQL server.
+    #[cfg(feature = "postgres")]
+    Postgres(ServerUrl),
     /// The message role at host:port.
     Message(String),
 }
@@ -59,37 +72,69 @@ pub enum QueueUrl {
 /// Opens what the configuration names.
 ///
 /// # Errors
-/// `unavailable` if a file cannot be opened, `invalid` if an address cannot be one. A message role that does not answer is no error: it
-/// may come later.
+/// As [`open_store`], [`open_routes`] and [`open_queue`].
 pub async fn open(config: &Config, registry: &Mutex<Registry>) -> Result<Backends> {
-    let folder = &config.data_dir;
-    let connect = |host: &str| {
-        let mut options = ConnectionOptions::new(format!("http://{host}"));
-        options.secret = config.auth.link_secret.clone();
-        Connection::new(options)
-    };
-    let store: Arc<dyn Store> = match &config.store.url {
+    Ok(Backends {
+        store: open_store(config, registry).await?,
+        routes: open_routes(config)?,
+        queue: open_queue(config, registry).await?,
+    })
+}
+
+/// Opens the store.
+///
+/// # Errors
+/// `unavailable` if a file cannot be opened or a server refuses us, `invalid` if a URL cannot be one. A message role or a server that does
+/// not answer is no error: it may come later.
+pub async fn open_store(config: &Config, registry: &Mutex<Registry>) -> Result<Arc<dyn Store>> {
+    let store = &config.store;
+    Ok(match &store.url {
         StoreUrl::Sqlite(file) => {
-            let mut options = SqliteOptions::new(in_folder(folder, file, "store.db"));
-            options.durability = config.store.durability;
-            options.readers = config.store.readers;
+            let mut options = SqliteOptions::new(in_folder(&config.data_dir, file, "store.db"));
+            options.durability = store.durability;
+            options.readers = store.readers;
             Arc::new(SqliteStore::open(options).await?)
         }
-        StoreUrl::Message(host) => Arc::new(RemoteStore::new(&connect(host)?)),
-    };
-    let routes: Arc<dyn Routes> = match &config.routes {
+        #[cfg(feature = "postgres")]
+        StoreUrl::Postgres(url) => {
+            let metrics = store::ServerMetrics::register(&mut registry.lock());
+            store::postgres::open(store.server(url), metrics).await?
+        }
+        StoreUrl::Message(host) => Arc::new(RemoteStore::new(&connect(config, host)?)),
+    })
+}
+
+/// Opens the routes.
+///
+/// # Errors
+/// `invalid` if an address cannot be one. A message role that does not answer is no error: it may come later.
+pub fn open_routes(config: &Config) -> Result<Arc<dyn Routes>> {
+    Ok(match &config.routes {
         RoutesUrl::Memory => Arc::new(MemoryRoutes::default()),
-        RoutesUrl::Message(host) => Arc::new(RemoteRoutes::new(&connect(host)?)),
-    };
-    let queue: Arc<dyn Queue> = match &config.queue.url {
+        RoutesUrl::Message(host) => Arc::new(RemoteRoutes::new(&connect(config, host)?)),
+    })
+}
+
+/// Opens the queue.
+///
+/// # Errors
+/// `unavailable` if a file cannot be opened, `invalid` if an address cannot be one. A message role that does not answer is no error: it
+/// may come later.
+pub async fn open_queue(config: &Config, registry: &Mutex<Registry>) -> Result<Arc<dyn Queue>> {
+    Ok(match &config.queue.url {
         QueueUrl::Local(file) => {
-            let file = in_folder(folder, file, "queue.db");
+            let file = in_folder(&config.data_dir, file, "queue.db");
             let metrics = QueueMetrics::register(&mut registry.lock());
             Arc::new(LocalQueue::open(&file, config.queue.local.clone(), metrics).await?)
         }
-        QueueUrl::Message(host) => Arc::new(RemoteQueue::new(&connect(host)?)),
-    };
-    Ok(Backends { store, routes, queue })
+        QueueUrl::Message(host) => Arc::new(RemoteQueue::new(&connect(config, host)?)),
+    })
+}
+
+fn connect(config: &Config, host: &str) -> Result<Connection> {
+    let mut options = ConnectionOptions::new(format!("http://{host}"));
+    options.secret = config.auth.link_secret.clone();
+    Connection::new(options)
 }
 
 fn in_folder(folder: &Path, file: &Option<PathBuf>, name: &str) -> PathBuf {
@@ -103,8 +148,14 @@ impl FromStr for StoreUrl {
         match split("store.url", url)? {
             ("sqlite", file) => Ok(Self::Sqlite(path(file))),
             ("message", host) => Ok(Self::Message(host_port("store.url", url, host)?)),
-            (scheme @ ("postgres" | "postgresql" | "mysql" | "mariadb"), _) => {
-                Err(not_compiled_in("store.url", scheme, "sqlite:"))
+            #[cfg(feature = "postgres")]
+            ("postgres" | "postgresql", _) => Ok(Self::Postgres(server("store.url", url)?)),
+            #[cfg(not(feature = "postgres"))]
+            (scheme @ ("postgres" | "postgresql"), _) => {
+                Err(not_compiled_in("store.url", scheme, "postgres", "sqlite:"))
+            }
+            (scheme @ ("mysql" | "mariadb"), _) => {
+                Err(not_compiled_in("store.url", scheme, "mysql", "sqlite:"))
             }
             _ => Err(unknown("store.url", url, "sqlite:")),
         }
@@ -119,7 +170,7 @@ impl FromStr for RoutesUrl {
             ("memory", "") => Ok(Self::Memory),
             ("message", host) => Ok(Self::Message(host_port("routes.url", url, host)?)),
             (scheme @ ("redis" | "rediss"), _) => {
-                Err(not_compiled_in("routes.url", scheme, "memory:"))
+                Err(not_compiled_in("routes.url", scheme, "redis", "memory:"))
             }
             _ => Err(unknown("routes.url", url, "memory:")),
         }
@@ -133,7 +184,7 @@ impl FromStr for QueueUrl {
         match split("queue.url", url)? {
             ("local", file) => Ok(Self::Local(path(file))),
             ("message", host) => Ok(Self::Message(host_port("queue.url", url, host)?)),
-            (scheme @ "kafka", _) => Err(not_compiled_in("queue.url", scheme, "local:")),
+            (scheme @ "kafka", _) => Err(not_compiled_in("queue.url", scheme, "kafka", "local:")),
             _ => Err(unknown("queue.url", url, "local:")),
         }
     }
@@ -144,6 +195,23 @@ fn split<'a>(key: &str, url: &'a str) -> Result<(&'a str, &'a str)> {
         let text = format!("{key} must be a URL like {MESSAGE}host:7780, not {url:?}");
         Error::new(Code::Invalid, text)
     })
+}
+
+/// A server's URL: scheme and host at least.
+#[cfg(feature = "postgres")]
+fn server(key: &str, url: &str) -> Result<ServerUrl> {
+    let url = ServerUrl::new(url);
+    let shown = url.to_string();
+    let named = |(_, rest): (&str, &str)| {
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        !host.is_empty() && !host.starts_with('/')
+    };
+    if shown.split_once("://").is_some_and(named) {
+        return Ok(url);
+    }
+    let text =
+        format!("{key} must name a server, like postgres://user@10.0.0.5/gpusher, not {url:?}");
+    Err(Error::new(Code::Invalid, text))
 }
 
 fn path(file: &str) -> Option<PathBuf> {
@@ -161,14 +229,16 @@ fn host_port(key: &str, url: &str, rest: &str) -> Result<String> {
     Err(Error::new(Code::Invalid, text))
 }
 
-fn not_compiled_in(key: &str, scheme: &str, embedded: &str) -> Error {
+fn not_compiled_in(key: &str, scheme: &str, feature: &str, embedded: &str) -> Error {
     let text = format!(
-        "{key}: this program was built without a backend for {scheme}:; use {embedded} or {MESSAGE}host:7780, or a version that has one"
+        "{key}: this program was built without a backend for {scheme}: (`cargo build --features {feature}` builds it in); use {embedded} or {MESSAGE}host:7780"
     );
     Error::new(Code::Invalid, text)
 }
 
+/// It may hold a password all the same.
 fn unknown(key: &str, url: &str, embedded: &str) -> Error {
+    let url = ServerUrl::new(url);
     let text =
         format!("{key}: nothing is known about {url:?}; use {embedded} or {MESSAGE}host:7780");
     Error::new(Code::Invalid, text)
@@ -178,6 +248,8 @@ impl fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(file) => write!(f, "sqlite:{}", shown(file)),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(url) => url.fmt(f),
             Self::Message(host) => write!(f, "{MESSAGE}{host}"),
         }
     }
@@ -220,6 +292,18 @@ mod tests {
         assert_eq!("local:".parse::<QueueUrl>().unwrap(), QueueUrl::Local(None));
         let remote = QueueUrl::Message("[::1]:7780".into());
         assert_eq!("message://[::1]:7780/".parse::<QueueUrl>().unwrap(), remote);
+    }
+
+    #[test]
+    #[cfg(feature = "postgres")]
+    fn passwords_of_servers_are_not_shown() {
+        let url: StoreUrl = "postgres://ann:hunter2@db/push?sslmode=require".parse().unwrap();
+        assert_eq!(url.to_string(), "postgres://ann@db/push");
+        assert!(!format!("{url:?}").contains("hunter2"));
+        for wrong in ["postgres:hunter2", "postgres://:hunter2@", "postgre://ann:hunter2@db/push"] {
+            let error = wrong.parse::<StoreUrl>().unwrap_err();
+            assert!(!error.text.contains("hunter2"), "{error}");
+        }
     }
 
     #[test]

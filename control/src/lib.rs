@@ -14,6 +14,7 @@ pub mod message_id;
 pub mod metrics;
 pub mod queue;
 pub mod routes;
+pub mod server_url;
 mod slots;
 pub mod store;
 pub mod web;

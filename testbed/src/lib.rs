@@ -5,6 +5,8 @@
 //! they are dropped or the process ends in whatever way. `make servers` installs what they need; a test whose server is missing fails
 //! and says so. Starting blocks, for up to 5 seconds (Kafka).
 
+#![forbid(unsafe_code)]
+
 mod etcd;
 mod folder;
 mod kafka;

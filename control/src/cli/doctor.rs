@@ -6,7 +6,6 @@ use gpusher_control::backend;
 use gpusher_control::boot::{self, DataDir};
 use gpusher_control::config::{Config, Role};
 use gpusher_control::error::{Code, Error, Result};
-use gpusher_control::message::Backends;
 use gpusher_gateway::doctor::{Finding, Verdict, examine};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -39,6 +38,20 @@ impl Report {
 
     fn fail(&mut self, name: &'static str, text: impl Into<String>) {
         self.add(Finding { name, verdict: Verdict::Fails, text: text.into() });
+    }
+
+    /// What a backend answered, or why it did not, under its URL without the password.
+    fn backend<T>(
+        &mut self,
+        name: &'static str,
+        url: &impl std::fmt::Display,
+        answer: Result<T>,
+        text: impl FnOnce(T) -> String,
+    ) {
+        match answer {
+            Ok(value) => self.ok(name, format!("{url} {}", text(value))),
+            Err(error) => self.fail(name, format!("{url}: {}", error.text)),
+        }
     }
 
     fn result<T>(
@@ -130,21 +143,25 @@ async fn check_backends(config: &Config, running: bool, report: &mut Report) {
     if !config.needs_data() || held_elsewhere {
         return;
     }
-    let opened = backend::open(config, &Mutex::new(Registry::default())).await;
-    let Some(backends) = report.result("backends", opened, |_| "opened".into()) else { return };
-    let Backends { store, routes, queue } = backends;
-    let apps = patiently(store.list_apps()).await;
-    report.result("store", apps, |apps| format!("{} holds {} apps", config.store.url, apps.len()));
-    let gateways = patiently(routes.gateways()).await;
-    report.result("routes", gateways, |found| {
-        format!("{} knows {} gateways", config.routes, found.len())
+    let registry = Mutex::new(Registry::default());
+    let (store, routes, queue) = (&config.store.url, &config.routes, &config.queue.url);
+    let answer = patiently(async {
+        let store = backend::open_store(config, &registry).await?;
+        let apps = store.list_apps().await;
+        store.close().await;
+        Ok(apps?.len())
     });
-    let depth = patiently(queue.depth("logic")).await;
-    report.result("queue", depth, |depth| {
-        format!("{} has {depth} records waiting", config.queue.url)
+    report.backend("store", store, answer.await, |apps| format!("holds {apps} apps"));
+    let answer = patiently(async { backend::open_routes(config)?.gateways().await });
+    report
+        .backend("routes", routes, answer.await, |known| format!("knows {} gateways", known.len()));
+    let answer = patiently(async {
+        let queue = backend::open_queue(config, &registry).await?;
+        let depth = queue.depth("logic").await;
+        queue.close().await;
+        depth
     });
-    queue.close().await;
-    store.close().await;
+    report.backend("queue", queue, answer.await, |depth| format!("has {depth} records waiting"));
 }
 
 async fn patiently<T>(answer: impl Future<Output = Result<T>>) -> Result<T> {

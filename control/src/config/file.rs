@@ -61,6 +61,8 @@ pub(super) struct StoreKeys {
     pub url: String,
     pub durability: DurabilityKey,
     pub readers: u32,
+    pub connections: u32,
+    pub timeout_ms: u64,
 }
 
 #[derive(Deserialize, Clone, Copy)]

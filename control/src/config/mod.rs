@@ -14,6 +14,8 @@ use crate::message::purge::PurgeOptions;
 use crate::queue::local::LocalOptions;
 use crate::store::sqlite::Durability;
 use crate::{logic, web};
+#[cfg(feature = "postgres")]
+use crate::{server_url::ServerUrl, store::ServerOptions};
 use gpusher_discovery::DiscoveryUrl;
 use gpusher_gateway::config::{Io, overlay};
 use serde::Deserialize;
@@ -143,8 +145,12 @@ pub struct StoreConfig {
     pub url: StoreUrl,
     /// What a call that has returned survives.
     pub durability: Durability,
-    /// Connections that read.
+    /// Connections that read a SQLite file.
     pub readers: u32,
+    /// Connections to a server.
+    pub connections: u32,
+    /// After which a call to a server is given up.
+    pub timeout: Duration,
 }
 
 /// Accepted jobs.
@@ -174,6 +180,15 @@ pub struct LogicConfig {
     pub listen: SocketAddr,
     /// The role's limits.
     pub limits: logic::Limits,
+}
+
+impl StoreConfig {
+    /// How the store on a server is reached.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn server(&self, url: &ServerUrl) -> ServerOptions {
+        let (connections, call_timeout) = (self.connections, self.timeout);
+        ServerOptions { url: url.clone(), connections, call_timeout }
+    }
 }
 
 impl Config {

@@ -1,7 +1,7 @@
 //! What a configuration that is understood may still not say.
 
 use super::{AuthMode, Config, DiscoveryConfig, Role, invalid};
-use crate::backend::MESSAGE;
+use crate::backend::{MESSAGE, is_embedded};
 use crate::error::Result;
 use crate::message_id::MessageIds;
 use gpusher_discovery::LEASE_MIN;
@@ -97,16 +97,16 @@ impl Config {
             ("queue.url", self.queue.url.to_string()),
         ];
         for (key, url) in urls {
-            match (self.has(Role::Message), url.starts_with(MESSAGE)) {
-                (true, true) => {
+            match self.has(Role::Message) {
+                true if url.starts_with(MESSAGE) => {
                     let text = format!(
                         "{key} is {url}, but this process has the message role itself; give it a backend of its own, or leave the role out"
                     );
                     return Err(invalid(text));
                 }
-                (false, false) => {
+                false if is_embedded(&url) => {
                     let text = format!(
-                        "{key} is {url}, which only the process with the message role can have; set it to {MESSAGE}HOST:7780, or add the role message here"
+                        "{key} is {url}, which only the process with the message role can have; set it to {MESSAGE}HOST:7780 or to a server, or add the role message here"
                     );
                     return Err(invalid(text));
                 }

@@ -103,7 +103,13 @@ impl DurabilityKey {
 impl StoreKeys {
     fn into_runtime(self) -> Result<StoreConfig> {
         let durability = self.durability.into_runtime();
-        Ok(StoreConfig { url: self.url.parse()?, durability, readers: self.readers })
+        Ok(StoreConfig {
+            url: self.url.parse()?,
+            durability,
+            readers: self.readers,
+            connections: self.connections,
+            timeout: Duration::from_millis(self.timeout_ms),
+        })
     }
 }
 

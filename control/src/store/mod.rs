@@ -3,18 +3,27 @@
 //! The trait mirrors the `Store` service of `proto/data.proto`, whose comments are its contract; every backend
 //! passes `suite`.
 
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod remote;
+mod rows;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod server;
 pub mod sqlite;
 #[cfg(any(test, feature = "suites"))]
 pub mod suite;
+mod tally;
 
 pub use self::remote::RemoteStore;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+pub use self::server::{ServerMetrics, ServerOptions};
 pub use self::sqlite::{Durability, SqliteOptions, SqliteStore};
 
 use crate::error::{Code, Error, Result};
 use async_trait::async_trait;
 use gpusher_proto::data::*;
 use gpusher_proto::gateway::ChannelKind;
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most items of one page; asked for 0 or more, this many come.
@@ -105,6 +114,29 @@ fn check_push(push: Option<&Push>) -> Result<()> {
     }
 }
 
+/// What the ids of apps that the store chooses are above: the id of the app that every store begins with.
+const FIRST_APP_ID: u32 = 1000;
+
+/// The id after the highest that there is or was.
+fn next_app_id(highest: i64) -> Result<u32> {
+    u32::try_from(highest.max(FIRST_APP_ID.into()) + 1)
+        .map_err(|_| invalid("the highest id is taken, name a free one"))
+}
+
+fn app_removed(app: &App) -> Error {
+    let text = format!("app {} was removed, and its id is not given again", app.id);
+    Error::new(Code::AlreadyExists, text)
+}
+
+fn app_taken(app: &App) -> Error {
+    let text = format!("the tag {:?} or the id {} is taken", app.tag, app.id);
+    Error::new(Code::AlreadyExists, text)
+}
+
+fn user_taken() -> Error {
+    Error::new(Code::AlreadyExists, "the uuid, the username or the user id is taken")
+}
+
 fn invalid(text: &str) -> Error {
     Error::new(Code::Invalid, text)
 }
@@ -123,6 +155,19 @@ fn check_channel(channel: Option<&Channel>) -> Result<()> {
         ChannelKind::Everyone if channel.app_id != 0 => Err(invalid("the channel is of no app")),
         _ => Ok(()),
     }
+}
+
+/// One update per device: a statement must not meet the same row twice. Cursors: own, app, everyone.
+fn furthest_per_device(updates: &[CursorUpdate]) -> HashMap<&DeviceKey, [i64; 3]> {
+    let mut furthest = HashMap::<&DeviceKey, [i64; 3]>::new();
+    for update in updates {
+        let (Some(device), Some(cursors)) = (&update.device, &update.cursors) else { continue };
+        let [own, app, everyone] = furthest.entry(device).or_default();
+        *own = rows::position(cursors.own).max(*own);
+        *app = rows::position(cursors.app).max(*app);
+        *everyone = rows::position(cursors.everyone).max(*everyone);
+    }
+    furthest
 }
 
 fn page_limit(limit: u32) -> u32 {

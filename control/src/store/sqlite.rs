@@ -19,11 +19,11 @@ use self::failure::explain;
 use self::letters::{DeleteUpTo, Pile};
 use self::numbers::Numbers;
 use self::writer::Writer;
+use super::rows::unsigned;
 use super::{Store, check_channel, check_push, invalid};
 use crate::error::{Code, Error, Result};
 use async_trait::async_trait;
 use gpusher_proto::data::*;
-use prost::Message;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -160,31 +160,6 @@ async fn lock(path: &Path, wait: Duration) -> Result<File> {
             Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(5)).await,
         }
     }
-}
-
-/// SQLite's integers are signed: same bits, for ids.
-fn signed(id: u64) -> i64 {
-    id.cast_signed()
-}
-
-/// The reverse of [`signed`].
-fn unsigned(number: i64) -> u64 {
-    number.cast_unsigned()
-}
-
-/// A number whose order matters; what is beyond SQLite's integers is their end.
-fn position(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Rows as a parameter for `json_each`.
-fn json<T: serde::Serialize + ?Sized>(rows: &T) -> String {
-    serde_json::to_string(rows).expect("rows of numbers and strings")
-}
-
-fn decode_push(encoded: &[u8]) -> Result<Push> {
-    Push::decode(encoded)
-        .map_err(|error| Error::new(Code::Internal, format!("a stored push is damaged: {error}")))
 }
 
 #[async_trait]

@@ -10,6 +10,7 @@ mod cursors;
 mod logs;
 mod purges;
 mod reports;
+mod writers;
 
 use super::*;
 use std::sync::Arc;
@@ -19,11 +20,17 @@ pub use cursors::*;
 pub use logs::*;
 pub use purges::*;
 pub use reports::*;
+pub use writers::*;
 
 /// One set of data, and the way to open it.
 pub trait Fixture: Send + Sync {
     /// Opens the data. A caller that opens it again has dropped the last one.
     fn open(&self) -> impl Future<Output = Arc<dyn Store>> + Send;
+
+    /// Opens the data several times at once, as several processes do; the same store each time, where it has one owner.
+    fn open_several(&self, count: usize) -> impl Future<Output = Vec<Arc<dyn Store>>> + Send {
+        async move { vec![self.open().await; count] }
+    }
 }
 
 #[doc(hidden)]
@@ -66,6 +73,14 @@ macro_rules! store_suite {
             purge_removes_old_reports,
             purge_clears_removed_apps,
             purge_works_in_batches,
+            stores_opened_at_once_are_one,
+            several_stores_give_increasing_numbers,
+            a_log_grows_in_the_order_of_its_numbers,
+            a_repeat_at_the_same_time_gets_the_same_numbers,
+            positions_are_seen_in_their_order,
+            what_several_add_is_all_there,
+            ids_that_the_store_chooses_are_given_once,
+            purges_beside_writers_take_no_more_than_they_may,
         }
     };
     ($fixture:path: $($case:ident),* $(,)?) => {

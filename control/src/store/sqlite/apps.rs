@@ -2,14 +2,12 @@
 
 use super::failure::explain;
 use super::writer::Write;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
+use crate::store::rows::{AppRow, all};
+use crate::store::{app_removed, app_taken, next_app_id};
 use async_trait::async_trait;
 use gpusher_proto::data::App;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
-
-/// The store chooses ids above this, which is the id of the app that every store begins with.
-const FIRST_APP_ID: u32 = 1000;
+use sqlx::{SqliteConnection, SqlitePool};
 
 pub(super) struct CreateApp(pub App);
 
@@ -29,8 +27,7 @@ impl Write for CreateApp {
                 .await
                 .map_err(explain)?;
         if removed {
-            let text = format!("app {} was removed, and its id is not given again", app.id);
-            return Err(Error::new(Code::AlreadyExists, text));
+            return Err(app_removed(&app));
         }
         let created = sqlx::query(
             "INSERT INTO apps (id, tag, name, created_at_ms) VALUES (?1, ?2, ?3, ?4)
@@ -44,8 +41,7 @@ impl Write for CreateApp {
         .await
         .map_err(explain)?;
         if created.rows_affected() == 0 {
-            let text = format!("the tag {:?} or the id {} is taken", app.tag, app.id);
-            return Err(Error::new(Code::AlreadyExists, text));
+            return Err(app_taken(&app));
         }
         Ok(app)
     }
@@ -53,32 +49,22 @@ impl Write for CreateApp {
 
 async fn next_id(connection: &mut SqliteConnection) -> Result<u32> {
     let highest: i64 = sqlx::query_scalar(
-        "SELECT max(?1, coalesce((SELECT max(id) FROM apps), 0),
+        "SELECT max(coalesce((SELECT max(id) FROM apps), 0),
                     coalesce((SELECT max(id) FROM removed_apps), 0))",
     )
-    .bind(FIRST_APP_ID)
     .fetch_one(connection)
     .await
     .map_err(explain)?;
-    u32::try_from(highest + 1)
-        .map_err(|_| Error::new(Code::Invalid, "the highest id is taken, name a free one"))
+    next_app_id(highest)
 }
 
 pub(super) async fn list(readers: &SqlitePool) -> Result<Vec<App>> {
-    let rows = sqlx::query("SELECT id, tag, name, created_at_ms FROM apps ORDER BY id")
-        .fetch_all(readers)
-        .await
-        .map_err(explain)?;
-    rows.iter().map(|row| from_row(row).map_err(explain)).collect()
-}
-
-fn from_row(row: &SqliteRow) -> sqlx::Result<App> {
-    Ok(App {
-        id: row.try_get(0)?,
-        tag: row.try_get(1)?,
-        name: row.try_get(2)?,
-        created_at_ms: row.try_get(3)?,
-    })
+    let rows: Vec<AppRow> =
+        sqlx::query_as("SELECT id, tag, name, created_at_ms FROM apps ORDER BY id")
+            .fetch_all(readers)
+            .await
+            .map_err(explain)?;
+    all(rows)
 }
 
 /// Takes an app off the list; purges find its logs by `removed_apps`.

@@ -2,12 +2,12 @@
 
 use super::failure::explain;
 use super::writer::Write;
-use super::{json, position, unsigned};
 use crate::error::Result;
+use crate::store::furthest_per_device;
+use crate::store::rows::{json, unsigned};
 use async_trait::async_trait;
 use gpusher_proto::data::{CursorUpdate, Cursors, DeviceKey};
 use sqlx::{SqliteConnection, SqliteExecutor};
-use std::collections::HashMap;
 
 /// Cursors per device asked for, where it is known.
 pub(super) async fn get(
@@ -110,19 +110,6 @@ impl Write for Advance {
         }
         note_acknowledged(connection, &rows).await
     }
-}
-
-/// One update per device: a statement must not meet the same row twice.
-fn furthest_per_device(updates: &[CursorUpdate]) -> HashMap<&DeviceKey, [i64; 3]> {
-    let mut furthest = HashMap::<&DeviceKey, [i64; 3]>::new();
-    for update in updates {
-        let (Some(device), Some(cursors)) = (&update.device, &update.cursors) else { continue };
-        let [own, app, everyone] = furthest.entry(device).or_default();
-        *own = position(cursors.own).max(*own);
-        *app = position(cursors.app).max(*app);
-        *everyone = position(cursors.everyone).max(*everyone);
-    }
-    furthest
 }
 
 /// Returns how many of the devices were known.

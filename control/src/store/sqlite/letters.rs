@@ -2,15 +2,15 @@
 
 use super::failure::explain;
 use super::writer::Write;
-use super::{decode_push, json, position, signed, unsigned};
-use crate::error::Result;
-use crate::store::{READ_BYTES_MAX, page_limit};
+use crate::error::{Error, Result};
+use crate::store::page_limit;
+use crate::store::rows::{LetterRow, PilePage, PileRow, UpstreamRow, json, position, signed};
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use gpusher_proto::data::{AppPage, DeadLetter, UpstreamMessage};
 use prost::Message;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{FromRow, SqliteConnection, SqlitePool};
 
 /// Files each (message, device) once. Every letter has a push: the store checks that first.
 pub(super) struct AddDeadLetters(pub Vec<DeadLetter>);
@@ -98,78 +98,45 @@ pub(super) async fn list_dead_letters(
     readers: &SqlitePool,
     page: AppPage,
 ) -> Result<Vec<DeadLetter>> {
-    let mut letters = Vec::new();
-    list(
+    list::<LetterRow, _>(
         readers,
         "SELECT push, position, app_id, user, device, reason, at_ms FROM dead_letters
          WHERE app_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
         page,
-        |row| {
-            letters.push(DeadLetter {
-                push: Some(decode_push(row.try_get(0).map_err(explain)?)?),
-                position: unsigned(row.try_get(1).map_err(explain)?),
-                app_id: row.try_get(2).map_err(explain)?,
-                user: row.try_get(3).map_err(explain)?,
-                device: row.try_get(4).map_err(explain)?,
-                reason: row.try_get(5).map_err(explain)?,
-                at_ms: row.try_get(6).map_err(explain)?,
-            });
-            Ok(())
-        },
     )
-    .await?;
-    Ok(letters)
+    .await
 }
 
 pub(super) async fn list_upstream(
     readers: &SqlitePool,
     page: AppPage,
 ) -> Result<Vec<UpstreamMessage>> {
-    let mut messages = Vec::new();
-    list(
+    list::<UpstreamRow, _>(
         readers,
         "SELECT content, position, message_id, app_id, user, device, at_ms FROM upstream
          WHERE app_id = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
         page,
-        |row| {
-            messages.push(UpstreamMessage {
-                content: row.try_get::<Vec<u8>, _>(0).map_err(explain)?.into(),
-                position: unsigned(row.try_get(1).map_err(explain)?),
-                id: unsigned(row.try_get(2).map_err(explain)?),
-                app_id: row.try_get(3).map_err(explain)?,
-                user: row.try_get(4).map_err(explain)?,
-                device: row.try_get(5).map_err(explain)?,
-                at_ms: row.try_get(6).map_err(explain)?,
-            });
-            Ok(())
-        },
     )
-    .await?;
-    Ok(messages)
+    .await
 }
 
-/// Walks a page whose first column is its bytes, and ends it before they are too many for one answer.
-async fn list(
-    readers: &SqlitePool,
-    query: &'static str,
-    page: AppPage,
-    mut take: impl FnMut(&SqliteRow) -> Result<()> + Send,
-) -> Result<()> {
-    let mut rows = sqlx::query(query)
+async fn list<R, T>(readers: &SqlitePool, query: &'static str, page: AppPage) -> Result<Vec<T>>
+where
+    R: PileRow + Send + Unpin + for<'r> FromRow<'r, SqliteRow>,
+    T: TryFrom<R, Error = Error>,
+{
+    let mut rows = sqlx::query_as::<_, R>(query)
         .bind(page.app_id)
         .bind(position(page.after))
         .bind(page_limit(page.limit))
         .fetch(readers);
-    let mut bytes = 0;
+    let mut page = PilePage::new();
     while let Some(row) = rows.try_next().await.map_err(explain)? {
-        let size = row.try_get::<&[u8], _>(0).map_err(explain)?.len();
-        if bytes > 0 && bytes + size > READ_BYTES_MAX {
+        if !page.add(row) {
             break;
         }
-        bytes += size;
-        take(&row)?;
     }
-    Ok(())
+    page.into_items()
 }
 
 /// Which of the two piles.

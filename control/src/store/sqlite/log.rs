@@ -6,12 +6,11 @@
 use super::failure::explain;
 use super::numbers::{self, Numbers, Uncommitted};
 use super::writer::Write;
-use super::{json, position, signed, unsigned};
 use crate::error::Result;
-use crate::store::{READ_BYTES_MAX, page_limit};
+use crate::store::rows::{LogPage, json, position, signed, unsigned};
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use gpusher_proto::data::{Append, Channel, Head, Logged, Push, ReadPage, ReadRequest};
+use gpusher_proto::data::{Append, Channel, Head, Push, ReadPage, ReadRequest};
 use prost::Message;
 use rustc_hash::FxHashSet;
 use sqlx::{Row, SqliteConnection, SqlitePool};
@@ -266,14 +265,9 @@ pub(super) async fn forget_entries(
     Ok(())
 }
 
-/// A page of a log, cut by number and by bytes; it has one message at least if there is any.
 pub(super) async fn read(readers: &SqlitePool, request: ReadRequest) -> Result<ReadPage> {
     let channel = request.channel.unwrap_or_default();
-    let limit = page_limit(request.limit) as usize;
-    let bytes_max = match request.bytes_max as usize {
-        0 => READ_BYTES_MAX,
-        bytes => bytes.min(READ_BYTES_MAX),
-    };
+    let mut page = LogPage::new(request.limit, request.bytes_max);
     let mut rows = sqlx::query(
         "SELECT l.seq, m.push
          FROM log l CROSS JOIN messages m ON m.id = l.message_id
@@ -290,23 +284,16 @@ pub(super) async fn read(readers: &SqlitePool, request: ReadRequest) -> Result<R
     .bind(channel.name)
     .bind(position(request.after))
     .bind(request.now_ms)
-    .bind(limit as i64 + 1)
+    .bind(page.rows())
     .fetch(readers);
 
-    let mut page = ReadPage::default();
-    let mut bytes = 0;
     while let Some(row) = rows.try_next().await.map_err(explain)? {
         let encoded: &[u8] = row.try_get(1).map_err(explain)?;
-        bytes += encoded.len();
-        if page.messages.len() == limit || (bytes > bytes_max && !page.messages.is_empty()) {
-            page.more = true;
+        if !page.add(row.try_get(0).map_err(explain)?, encoded)? {
             break;
         }
-        let push = super::decode_push(encoded)?;
-        let seq = unsigned(row.try_get(0).map_err(explain)?);
-        page.messages.push(Logged { seq, push: Some(push) });
     }
-    Ok(page)
+    Ok(page.finish())
 }
 
 pub(super) async fn heads(

@@ -7,8 +7,8 @@
 use super::failure::explain;
 use super::log::forget_entries;
 use super::writer::Write;
-use super::{json, position};
 use crate::error::Result;
+use crate::store::rows::{json, position};
 use crate::store::{PURGE_BATCH, REPEAT_WINDOW_MS};
 use async_trait::async_trait;
 use gpusher_proto::data::{PurgeRequest, PurgeResult};

@@ -2,8 +2,8 @@
 
 use super::failure::explain;
 use super::writer::Write;
-use super::{signed, unsigned};
 use crate::error::Result;
+use crate::store::rows::{signed, unsigned};
 use crate::store::unix_ms;
 use async_trait::async_trait;
 use gpusher_proto::data::{Channel, Placed, UserStatus};

@@ -2,19 +2,17 @@
 
 use super::failure::explain;
 use super::writer::Write;
-use super::{position, signed, unsigned};
 use crate::error::Result;
+use crate::store::rows::signed;
+use crate::store::tally::{COLUMNS, from_row, sum_per_push, to_row};
 use crate::store::unix_ms;
 use async_trait::async_trait;
 use gpusher_proto::data::Status;
-use rustc_hash::FxHashMap;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 use std::sync::LazyLock;
 
 pub(super) struct AddStatus(pub Vec<Status>);
-
-const COLUMNS: usize = 20;
 
 /// Rows of one statement. A row costs a third of what it does as JSON; the largest statement takes most, so that few calls are made.
 const STATEMENT_ROWS: [usize; 3] = [256, 16, 1];
@@ -83,98 +81,24 @@ async fn insert(
     Ok(())
 }
 
-/// A batch reports the same push many times, as batches of one fan-out do: one row is written for it.
-fn sum_per_push(deltas: &[Status]) -> Vec<Status> {
-    let mut index = FxHashMap::default();
-    let mut sums = Vec::<Status>::new();
-    for delta in deltas {
-        let at = *index.entry(delta.id).or_insert(sums.len());
-        match sums.get_mut(at) {
-            Some(sum) => add(sum, delta),
-            None => sums.push(*delta),
-        }
-    }
-    sums
-}
-
-fn add(sum: &mut Status, delta: &Status) {
-    sum.app_id = sum.app_id.max(delta.app_id);
-    sum.r#type = sum.r#type.max(delta.r#type);
-    sum.accepted_at_ms = sum.accepted_at_ms.max(delta.accepted_at_ms);
-    sum.expires_at_ms = sum.expires_at_ms.max(delta.expires_at_ms);
-    sum.recalled |= delta.recalled;
-    for (total, more) in counters_mut(sum).into_iter().zip(counters(delta)) {
-        *total = total.saturating_add(more);
-    }
-}
-
-fn counters_mut(status: &mut Status) -> [&mut u64; 13] {
-    [
-        &mut status.gateways,
-        &mut status.stored,
-        &mut status.written,
-        &mut status.queued,
-        &mut status.acked,
-        &mut status.absent,
-        &mut status.expired,
-        &mut status.overflowed,
-        &mut status.replayed,
-        &mut status.redelivered,
-        &mut status.dead,
-        &mut status.withdrawn,
-        &mut status.done,
-    ]
-}
-
-fn counters(status: &Status) -> [u64; 13] {
-    let mut copy = *status;
-    counters_mut(&mut copy).map(|counter| *counter)
-}
-
-fn to_row(status: &Status, filed_at_ms: i64) -> [i64; COLUMNS] {
-    let mut row = [0; COLUMNS];
-    let (fixed, counts) = row.split_at_mut(7);
-    fixed.copy_from_slice(&[
-        signed(status.id),
-        filed_at_ms,
-        i64::from(status.app_id),
-        i64::from(status.r#type),
-        status.accepted_at_ms,
-        status.expires_at_ms,
-        i64::from(status.recalled),
-    ]);
-    for (value, counter) in counts.iter_mut().zip(counters(status)) {
-        *value = position(counter);
-    }
-    row
-}
-
 pub(super) async fn get(readers: &SqlitePool, message: u64) -> Result<Option<Status>> {
     let row = sqlx::query(
-        "SELECT app_id, type, accepted_at_ms, expires_at_ms, recalled, gateways, stored, written,
-             queued, acked, absent, expired, overflowed, replayed, redelivered, dead, withdrawn,
-             done
+        "SELECT id, filed_at_ms, app_id, type, accepted_at_ms, expires_at_ms, recalled, gateways,
+             stored, written, queued, acked, absent, expired, overflowed, replayed, redelivered,
+             dead, withdrawn, done
          FROM statuses WHERE id = ?1",
     )
     .bind(signed(message))
     .fetch_optional(readers)
     .await
     .map_err(explain)?;
-    row.map(|row| from_row(message, &row).map_err(explain)).transpose()
+    row.map(|row| status_of(&row).map_err(explain)).transpose()
 }
 
-fn from_row(id: u64, row: &SqliteRow) -> sqlx::Result<Status> {
-    let mut status = Status {
-        id,
-        app_id: row.try_get(0)?,
-        r#type: row.try_get(1)?,
-        accepted_at_ms: row.try_get(2)?,
-        expires_at_ms: row.try_get(3)?,
-        recalled: row.try_get(4)?,
-        ..Status::default()
-    };
-    for (at, counter) in counters_mut(&mut status).into_iter().enumerate() {
-        *counter = unsigned(row.try_get(5 + at)?);
+fn status_of(row: &SqliteRow) -> sqlx::Result<Status> {
+    let mut values = [0; COLUMNS];
+    for (at, value) in values.iter_mut().enumerate() {
+        *value = row.try_get(at)?;
     }
-    Ok(status)
+    Ok(from_row(values))
 }

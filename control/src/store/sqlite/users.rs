@@ -2,13 +2,12 @@
 
 use super::failure::explain;
 use super::writer::Write;
-use super::{signed, unsigned};
-use crate::error::{Code, Error, Result};
-use crate::store::page_limit;
+use crate::error::Result;
+use crate::store::rows::{UserRow, all, signed, unsigned};
+use crate::store::{page_limit, user_taken};
 use async_trait::async_trait;
 use gpusher_proto::data::User;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{SqliteConnection, SqlitePool};
 
 pub(super) struct CreateUser(pub User);
 
@@ -36,13 +35,9 @@ impl Write for CreateUser {
         .fetch_optional(connection)
         .await
         .map_err(explain)?;
-        user.user_id = unsigned(id.ok_or_else(taken)?);
+        user.user_id = unsigned(id.ok_or_else(user_taken)?);
         Ok(user)
     }
-}
-
-fn taken() -> Error {
-    Error::new(Code::AlreadyExists, "the uuid, the username or the user id is taken")
 }
 
 pub(super) struct UpdateUser(pub User);
@@ -67,7 +62,7 @@ impl Write for UpdateUser {
         .await;
         match updated {
             Ok(updated) => Ok(updated.rows_affected() > 0),
-            Err(sqlx::Error::Database(cause)) if cause.is_unique_violation() => Err(taken()),
+            Err(sqlx::Error::Database(cause)) if cause.is_unique_violation() => Err(user_taken()),
             Err(error) => Err(explain(error)),
         }
     }
@@ -90,7 +85,7 @@ impl Write for DeleteUser {
 }
 
 pub(super) async fn get(readers: &SqlitePool, uuid: &str) -> Result<Option<User>> {
-    let row = sqlx::query(
+    let row: Option<UserRow> = sqlx::query_as(
         "SELECT uuid, username, password_hash, user_id, phone, available, created_at_ms
          FROM users WHERE uuid = ?1",
     )
@@ -98,11 +93,11 @@ pub(super) async fn get(readers: &SqlitePool, uuid: &str) -> Result<Option<User>
     .fetch_optional(readers)
     .await
     .map_err(explain)?;
-    row.map(|row| from_row(&row).map_err(explain)).transpose()
+    row.map(User::try_from).transpose()
 }
 
 pub(super) async fn list(readers: &SqlitePool, after: &str, limit: u32) -> Result<Vec<User>> {
-    let rows = sqlx::query(
+    let rows: Vec<UserRow> = sqlx::query_as(
         "SELECT uuid, username, password_hash, user_id, phone, available, created_at_ms
          FROM users WHERE uuid > ?1 ORDER BY uuid LIMIT ?2",
     )
@@ -111,17 +106,5 @@ pub(super) async fn list(readers: &SqlitePool, after: &str, limit: u32) -> Resul
     .fetch_all(readers)
     .await
     .map_err(explain)?;
-    rows.iter().map(|row| from_row(row).map_err(explain)).collect()
-}
-
-fn from_row(row: &SqliteRow) -> sqlx::Result<User> {
-    Ok(User {
-        uuid: row.try_get(0)?,
-        username: row.try_get(1)?,
-        password_hash: row.try_get(2)?,
-        user_id: unsigned(row.try_get(3)?),
-        phone: row.try_get(4)?,
-        available: row.try_get(5)?,
-        created_at_ms: row.try_get(6)?,
-    })
+    all(rows)
 }
