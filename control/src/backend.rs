@@ -3,7 +3,7 @@
 //! | | in one process | in another process | on a server | later |
 //! | --- | --- | --- | --- | --- |
 //! | store | `sqlite:` | `message://host:7780` | `postgres://…` | MySQL |
-//! | routes | `memory:` | `message://host:7780` | | Redis |
+//! | routes | `memory:` | `message://host:7780` | `redis://…`, also with Sentinel or Cluster | |
 //! | queue | `local:` | `message://host:7780` | | Kafka |
 //!
 //! What is embedded or in another process has one owner, the process with the message role; servers are open to every process.
@@ -17,11 +17,15 @@ use crate::queue::local::LocalQueue;
 use crate::queue::remote::RemoteQueue;
 use crate::routes::Routes;
 use crate::routes::memory::MemoryRoutes;
+#[cfg(feature = "redis")]
+use crate::routes::redis::RedisRoutes;
 use crate::routes::remote::RemoteRoutes;
 use crate::server_url::ServerUrl;
 use crate::store::remote::RemoteStore;
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::store::{self, Store};
+#[cfg(feature = "redis")]
+use gpusher_redis::RedisUrl;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use std::fmt;
@@ -58,6 +62,9 @@ pub enum RoutesUrl {
     Memory,
     /// The message role at host:port.
     Message(String),
+    /// Redis, which any number of processes may share.
+    #[cfg(feature = "redis")]
+    Redis(RedisUrl),
 }
 
 /// Where the queue is.
@@ -112,6 +119,8 @@ pub fn open_routes(config: &Config) -> Result<Arc<dyn Routes>> {
     Ok(match &config.routes {
         RoutesUrl::Memory => Arc::new(MemoryRoutes::default()),
         RoutesUrl::Message(host) => Arc::new(RemoteRoutes::new(&connect(config, host)?)),
+        #[cfg(feature = "redis")]
+        RoutesUrl::Redis(url) => RedisRoutes::open(url.clone()),
     })
 }
 
@@ -169,7 +178,15 @@ impl FromStr for RoutesUrl {
         match split("routes.url", url)? {
             ("memory", "") => Ok(Self::Memory),
             ("message", host) => Ok(Self::Message(host_port("routes.url", url, host)?)),
-            (scheme @ ("redis" | "rediss"), _) => {
+            #[cfg(feature = "redis")]
+            ("redis" | "rediss" | "redis+sentinel" | "redis+cluster", _) => {
+                let parsed = url
+                    .parse()
+                    .map_err(|error| Error::new(Code::Invalid, format!("routes.url: {error}")));
+                parsed.map(Self::Redis)
+            }
+            #[cfg(not(feature = "redis"))]
+            (scheme @ ("redis" | "rediss" | "redis+sentinel" | "redis+cluster"), _) => {
                 Err(not_compiled_in("routes.url", scheme, "redis", "memory:"))
             }
             _ => Err(unknown("routes.url", url, "memory:")),
@@ -260,6 +277,8 @@ impl fmt::Display for RoutesUrl {
         match self {
             Self::Memory => f.write_str("memory:"),
             Self::Message(host) => write!(f, "{MESSAGE}{host}"),
+            #[cfg(feature = "redis")]
+            Self::Redis(url) => write!(f, "{url}"),
         }
     }
 }
@@ -292,6 +311,16 @@ mod tests {
         assert_eq!("local:".parse::<QueueUrl>().unwrap(), QueueUrl::Local(None));
         let remote = QueueUrl::Message("[::1]:7780".into());
         assert_eq!("message://[::1]:7780/".parse::<QueueUrl>().unwrap(), remote);
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn credentials_of_redis_are_not_shown() {
+        let url: RoutesUrl = "redis://user:secret@10.0.0.5/2?name=blue".parse().unwrap();
+        assert_eq!(url.to_string(), "redis://10.0.0.5:6379/2?name=blue");
+        assert!(!format!("{url:?}").contains("secret"));
+        let bad = "redis://:secret@h:x".parse::<RoutesUrl>().unwrap_err().text;
+        assert!(bad.starts_with("routes.url: the URL of redis has a port"), "{bad}");
     }
 
     #[test]

@@ -7,10 +7,16 @@
 #![forbid(unsafe_code)]
 
 mod error;
+#[cfg(feature = "etcd")]
+mod in_etcd;
+#[cfg(feature = "redis")]
+mod in_redis;
 mod registration;
 mod registry;
 mod roster;
 mod services;
+#[cfg(all(test, feature = "redis", feature = "etcd"))]
+mod tests;
 mod url;
 
 pub use self::error::DiscoveryError;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(3);
+const PAUSE_MAX: Duration = Duration::from_millis(500);
 
 /// A place outside of the process. Every call gives up by itself.
 #[async_trait]
@@ -23,7 +23,7 @@ pub(crate) trait Registry: Send + Sync {
     /// What is registered.
     async fn list(&self) -> Result<BTreeSet<Service>, DiscoveryError>;
     /// Tells what is registered: at once, after each change, and now and then; ends only with an error.
-    async fn watch(&self, tell: watch::Sender<Option<BTreeSet<Service>>>) -> DiscoveryError;
+    async fn watch(&self, tell: &watch::Sender<Option<BTreeSet<Service>>>) -> DiscoveryError;
 }
 
 /// Pauses between attempts: doubled each time, and not the same for all processes.
@@ -58,7 +58,7 @@ pub(crate) async fn observe(
         let mut pauses = Pauses::default();
         loop {
             let began = Instant::now();
-            let error = registry.watch(tell.clone()).await;
+            let error = registry.watch(&tell).await;
             tracing::warn!(%error, "services are not known for certain: the registry does not answer");
             pauses.wait(began).await;
         }

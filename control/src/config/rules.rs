@@ -86,7 +86,7 @@ impl Config {
         Ok(())
     }
 
-    /// Embedded backends belong to the process with the message role, and to no other.
+    /// Embedded backends belong to the process with the message role, and to no other; servers may be anybody's.
     fn check_backends(&self) -> Result<()> {
         if !self.needs_data() {
             return Ok(());

@@ -3,6 +3,8 @@
 //! The trait mirrors the `Routes` service of `proto/data.proto`; every backend passes `suite`.
 
 pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod remote;
 #[cfg(test)]
 pub(crate) mod suite;
