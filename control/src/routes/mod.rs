@@ -2,6 +2,7 @@
 //!
 //! The trait mirrors the `Routes` service of `proto/data.proto`; every backend passes `suite`.
 
+mod choice;
 pub mod memory;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -9,6 +10,7 @@ pub mod remote;
 #[cfg(test)]
 pub(crate) mod suite;
 
+pub use self::choice::least_loaded_first;
 pub use self::memory::MemoryRoutes;
 pub use self::remote::RemoteRoutes;
 

@@ -4,9 +4,10 @@ use super::Web;
 use super::body::Json;
 use super::envelope::{Answer, ApiError, Envelope, Problem, number, ok};
 use super::limits::check_name;
+use crate::routes::least_loaded_first;
 use axum::extract::State;
 use axum::http::StatusCode;
-use gpusher_proto::data::{GatewayLease, User};
+use gpusher_proto::data::User;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -41,7 +42,7 @@ pub(super) struct TokenRequest {
 pub(super) struct TokenAnswer {
     /// JWT, good for 8 hours; presented at login.
     token: String,
-    /// All gateways, least loaded first, separated by commas: the forerunner's form.
+    /// All gateways, least loaded first (those within a tenth in random order), separated by commas: the forerunner's form.
     #[schema(example = "10.0.0.1:8881,10.0.0.2:8881")]
     gateway_addr: String,
     /// The same as a list.
@@ -100,21 +101,13 @@ pub(super) async fn token(
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, number::TOKEN_NOT_SIGNED, text)
     })?;
     let mut leases = web.routes.gateways().await?;
-    leases.retain(|lease| !lease.client_addr.is_empty());
-    leases.sort_by_key(load_per_mille);
+    least_loaded_first(&mut leases);
     if leases.is_empty() {
         let text = "no gateway is available";
         return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, number::GATEWAY_NONE, text));
     }
     let gateways: Vec<String> = leases.into_iter().map(|lease| lease.client_addr).collect();
     ok(TokenAnswer { token, gateway_addr: gateways.join(","), gateways })
-}
-
-/// How full a gateway is; then how many connections it has, then its number, so that the order is always the same.
-fn load_per_mille(lease: &GatewayLease) -> (u64, u64, u32) {
-    let load = lease.load.unwrap_or_default();
-    let per_mille = load.connections.saturating_mul(1_000) / load.connections_max.max(1);
-    (per_mille, load.connections, lease.gateway)
 }
 
 async fn authenticate(web: &Web, request: &TokenRequest) -> Result<(), ApiError> {

@@ -29,7 +29,11 @@ async fn server(config: Config) -> Server {
     for user in [user("alice", true), user("locked", false), user("unsignable", true)] {
         server.store.users.lock().insert(user.uuid.clone(), user);
     }
-    server.routes.gateways.lock().extend([lease(1, 50, 100), lease(2, 90, 1_000), lease(3, 0, 10)]);
+    server.routes.gateways.lock().extend([
+        lease(1, 50, 100),
+        lease(2, 190, 1_000),
+        lease(3, 0, 10),
+    ]);
     server
 }
 
