@@ -72,3 +72,4 @@ fmt: tool-chain ## Format the code
 tool-chain:
 	@command -v cargo >/dev/null || { echo 'cargo is missing: install Rust from https://rustup.rs' >&2; exit 1; }
 	@command -v cc >/dev/null || { echo 'a C compiler is missing: install gcc or clang' >&2; exit 1; }
+	@command -v c++ >/dev/null || { echo 'a C++ compiler is missing: install g++ or clang' >&2; exit 1; }

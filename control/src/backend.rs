@@ -4,17 +4,21 @@
 //! | --- | --- | --- | --- | --- |
 //! | store | `sqlite:` | `message://host:7780` | `postgres://…` | MySQL |
 //! | routes | `memory:` | `message://host:7780` | `redis://…`, also with Sentinel or Cluster | |
-//! | queue | `local:` | `message://host:7780` | | Kafka |
+//! | queue | `local:` | `message://host:7780` | `kafka://host:9092,host:9092` | |
 //!
 //! What is embedded or in another process has one owner, the process with the message role; servers are open to every process.
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
 use crate::message::{Backends, Connection, ConnectionOptions};
+#[cfg(feature = "kafka")]
+use crate::metrics::KafkaMetrics;
 use crate::metrics::QueueMetrics;
 use crate::queue::Queue;
 use crate::queue::local::LocalQueue;
 use crate::queue::remote::RemoteQueue;
+#[cfg(feature = "kafka")]
+use crate::queue::{kafka::KafkaQueue, kafka_options::KafkaOptions};
 use crate::routes::Routes;
 use crate::routes::memory::MemoryRoutes;
 #[cfg(feature = "redis")]
@@ -72,6 +76,9 @@ pub enum RoutesUrl {
 pub enum QueueUrl {
     /// The durable local queue; no file named: `queue.db` in the data directory.
     Local(Option<PathBuf>),
+    /// Brokers of Kafka, host:port separated by commas.
+    #[cfg(feature = "kafka")]
+    Kafka(String),
     /// The message role at host:port.
     Message(String),
 }
@@ -127,14 +134,24 @@ pub fn open_routes(config: &Config) -> Result<Arc<dyn Routes>> {
 /// Opens the queue.
 ///
 /// # Errors
-/// `unavailable` if a file cannot be opened, `invalid` if an address cannot be one. A message role that does not answer is no error: it
-/// may come later.
+/// `unavailable` if a file cannot be opened, `invalid` if an address cannot be one, or a setting of Kafka. A message role or a broker that
+/// does not answer is no error: it may come later.
 pub async fn open_queue(config: &Config, registry: &Mutex<Registry>) -> Result<Arc<dyn Queue>> {
     Ok(match &config.queue.url {
         QueueUrl::Local(file) => {
             let file = in_folder(&config.data_dir, file, "queue.db");
             let metrics = QueueMetrics::register(&mut registry.lock());
             Arc::new(LocalQueue::open(&file, config.queue.local.clone(), metrics).await?)
+        }
+        #[cfg(feature = "kafka")]
+        QueueUrl::Kafka(servers) => {
+            let options = KafkaOptions {
+                servers: servers.clone(),
+                instance: Some(config.logic.name.clone()),
+                ..config.queue.kafka.clone()
+            };
+            let metrics = KafkaMetrics::register(&mut registry.lock());
+            Arc::new(KafkaQueue::open(options, metrics)?)
         }
         QueueUrl::Message(host) => Arc::new(RemoteQueue::new(&connect(config, host)?)),
     })
@@ -201,6 +218,9 @@ impl FromStr for QueueUrl {
         match split("queue.url", url)? {
             ("local", file) => Ok(Self::Local(path(file))),
             ("message", host) => Ok(Self::Message(host_port("queue.url", url, host)?)),
+            #[cfg(feature = "kafka")]
+            ("kafka", servers) => Ok(Self::Kafka(hosts("queue.url", servers, "kafka", 9092)?)),
+            #[cfg(not(feature = "kafka"))]
             (scheme @ "kafka", _) => Err(not_compiled_in("queue.url", scheme, "kafka", "local:")),
             _ => Err(unknown("queue.url", url, "local:")),
         }
@@ -246,6 +266,32 @@ fn host_port(key: &str, url: &str, rest: &str) -> Result<String> {
     Err(Error::new(Code::Invalid, text))
 }
 
+/// Several, each with a port or with the usual one.
+#[cfg(feature = "kafka")]
+fn hosts(key: &str, rest: &str, scheme: &str, port: u16) -> Result<String> {
+    let list = rest.strip_prefix("//").unwrap_or_default().trim_end_matches('/');
+    let with_port = |host: &str| {
+        let colons = host.matches(':').count();
+        let named = !host.is_empty() && !host.contains(['@', '/', '?']);
+        let port_given = colons == 1 || (host.starts_with('[') && !host.ends_with(']'));
+        match (named, port_given) {
+            (false, _) => None,
+            (true, false) => Some(format!("{host}:{port}")),
+            (true, true) => {
+                let given = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+                given.filter(|&port| port > 0).map(|_| host.to_owned())
+            }
+        }
+    };
+    let hosts: Option<Vec<String>> = list.split(',').map(|host| with_port(host.trim())).collect();
+    hosts.map(|hosts| hosts.join(",")).ok_or_else(|| {
+        let text = format!(
+            "{key} must name hosts and ports only, like {scheme}://10.0.0.5:{port},10.0.0.6:{port}"
+        );
+        Error::new(Code::Invalid, text)
+    })
+}
+
 fn not_compiled_in(key: &str, scheme: &str, feature: &str, embedded: &str) -> Error {
     let text = format!(
         "{key}: this program was built without a backend for {scheme}: (`cargo build --features {feature}` builds it in); use {embedded} or {MESSAGE}host:7780"
@@ -287,6 +333,8 @@ impl fmt::Display for QueueUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Local(file) => write!(f, "local:{}", shown(file)),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(servers) => write!(f, "kafka://{servers}"),
             Self::Message(host) => write!(f, "{MESSAGE}{host}"),
         }
     }
@@ -335,14 +383,29 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn kafka_has_many_brokers() {
+        let url: QueueUrl = "kafka://a:9093, b,[::1]:9094,[::2]".parse().unwrap();
+        assert_eq!(url.to_string(), "kafka://a:9093,b:9092,[::1]:9094,[::2]:9092");
+        for url in ["kafka:", "kafka://", "kafka://a,", "kafka://user:secret@a:1", "kafka://a:0"] {
+            let refused = url.parse::<QueueUrl>().unwrap_err().text;
+            assert!(refused.starts_with("queue.url must name hosts"), "{url}: {refused}");
+            assert!(!refused.contains("secret"), "{refused}");
+        }
+    }
+
     #[test]
     fn what_is_no_backend_is_explained() {
         let text = |error: Error| error.text;
-        let kafka = text("kafka://a:9092".parse::<QueueUrl>().unwrap_err());
-        assert!(
-            kafka.starts_with("queue.url: this program was built without a backend for kafka:"),
-            "{kafka}"
-        );
+        #[cfg(not(feature = "kafka"))]
+        {
+            let kafka = text("kafka://a:9092".parse::<QueueUrl>().unwrap_err());
+            assert!(
+                kafka.starts_with("queue.url: this program was built without a backend for kafka:"),
+                "{kafka}"
+            );
+        }
         let pigeon = text("pigeon://a".parse::<RoutesUrl>().unwrap_err());
         assert!(pigeon.contains("nothing is known about \"pigeon://a\"; use memory:"), "{pigeon}");
         for url in

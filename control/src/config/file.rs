@@ -86,6 +86,25 @@ pub(super) struct QueueKeys {
     pub records_max: u64,
     pub bytes_max: u64,
     pub memory_bytes_max: usize,
+    pub kafka: KafkaKeys,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KafkaKeys {
+    pub topic: String,
+    pub partitions: u32,
+    pub replicas: u32,
+    pub retention_s: u64,
+    pub record_bytes_max: usize,
+    pub buffer_records_max: usize,
+    pub buffer_bytes_max: usize,
+    pub publish_timeout_ms: u64,
+    pub session_timeout_ms: u64,
+    pub handover_timeout_ms: u64,
+    pub upstream_topic: String,
+    pub options: Vec<String>,
+    pub options_file: PathBuf,
 }
 
 #[derive(Deserialize)]

@@ -11,6 +11,7 @@ use crate::auth::Secret;
 use crate::backend::{QueueUrl, RoutesUrl, StoreUrl};
 use crate::error::{Code, Error, Result};
 use crate::message::purge::PurgeOptions;
+use crate::queue::kafka_options::KafkaOptions;
 use crate::queue::local::LocalOptions;
 use crate::store::sqlite::Durability;
 use crate::{logic, web};
@@ -160,6 +161,8 @@ pub struct QueueConfig {
     pub url: QueueUrl,
     /// Of the local queue.
     pub local: LocalOptions,
+    /// Of the queue on Kafka; servers and instance are settled when it is opened.
+    pub kafka: KafkaOptions,
 }
 
 /// HTTP.

@@ -1,7 +1,8 @@
 //! From the file's shape to the types used at run time.
 
 use super::file::{
-    AuthKeys, DiscoveryKeys, DurabilityKey, File, QueueKeys, RetentionKeys, StoreKeys, WebKeys,
+    AuthKeys, DiscoveryKeys, DurabilityKey, File, KafkaKeys, QueueKeys, RetentionKeys, StoreKeys,
+    WebKeys,
 };
 use super::{
     Auth, Config, DiscoveryConfig, Log, LogicConfig, QueueConfig, StoreConfig, WebConfig, invalid,
@@ -9,6 +10,7 @@ use super::{
 use crate::auth::Secret;
 use crate::error::Result;
 use crate::message::purge::PurgeOptions;
+use crate::queue::kafka_options::{KafkaOptions, Settings};
 use crate::queue::local::LocalOptions;
 use crate::store::sqlite::Durability;
 use crate::web;
@@ -121,7 +123,57 @@ impl QueueKeys {
             bytes_max: self.bytes_max,
             memory_bytes_max: self.memory_bytes_max,
         };
-        Ok(QueueConfig { url: self.url.parse()?, local })
+        let kafka = self.kafka.into_runtime(self.records_max)?;
+        Ok(QueueConfig { url: self.url.parse()?, local, kafka })
+    }
+}
+
+impl KafkaKeys {
+    fn into_runtime(self, records_max: u64) -> Result<KafkaOptions> {
+        let mut lines = String::new();
+        if !self.options_file.as_os_str().is_empty() {
+            lines = std::fs::read_to_string(&self.options_file).map_err(|error| {
+                invalid(format!("cannot read {}: {error}", self.options_file.display()))
+            })?;
+        }
+        let options = self.options.iter().map(String::as_str);
+        let settings = Settings::parse(options.chain(lines.lines()))?;
+        if !(1..=10_000).contains(&self.partitions) || self.replicas > 1_000 {
+            return Err(invalid(
+                "queue.kafka.partitions must be 1 to 10000, replicas at most 1000",
+            ));
+        }
+        for (key, name) in [("topic", &self.topic), ("upstream_topic", &self.upstream_topic)] {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            let missing = name.is_empty() && key == "topic";
+            if missing || name.len() > 200 || !name.replace("{app}", "").chars().all(plain) {
+                let text = format!("queue.kafka.{key} must be of letters, digits, dots, _ and -");
+                return Err(invalid(text));
+            }
+        }
+        if self.publish_timeout_ms < 100 || self.session_timeout_ms < 1_000 {
+            let text = "queue.kafka.publish_timeout_ms must be at least 100, session_timeout_ms at least 1000";
+            return Err(invalid(text));
+        }
+        if !(1_000..=1_000_000_000).contains(&self.record_bytes_max) {
+            return Err(invalid("queue.kafka.record_bytes_max must be 1000 to 1000000000"));
+        }
+        Ok(KafkaOptions {
+            topic: self.topic,
+            partitions: self.partitions,
+            replicas: self.replicas,
+            retention: Duration::from_secs(self.retention_s),
+            records_max,
+            record_bytes_max: self.record_bytes_max,
+            buffer_records_max: self.buffer_records_max,
+            buffer_bytes_max: self.buffer_bytes_max,
+            publish_timeout: Duration::from_millis(self.publish_timeout_ms),
+            session_timeout: Duration::from_millis(self.session_timeout_ms),
+            handover_timeout: Duration::from_millis(self.handover_timeout_ms),
+            upstream_topic: self.upstream_topic,
+            settings,
+            ..KafkaOptions::default()
+        })
     }
 }
 

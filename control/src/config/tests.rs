@@ -26,6 +26,7 @@ fn the_file_and_the_code_have_the_same_defaults() {
     assert_eq!(shown(&config.web.settings), shown(&web::Config::default()));
     assert_eq!(shown(&config.logic.limits), shown(&logic::Limits::default()));
     assert_eq!(shown(&config.queue.local), shown(&LocalOptions::default()));
+    assert_eq!(shown(&config.queue.kafka), shown(&KafkaOptions::default()));
     assert_eq!(shown(&config.retention), shown(&PurgeOptions::default()));
     assert_eq!(config.auth.token_lifetime, crate::auth::LIFETIME_DEFAULT);
     assert_eq!(config.gateway, gpusher_gateway::RuntimeConfig::parse("", []).unwrap());
@@ -78,7 +79,8 @@ fn unknown_keys_and_bad_values_are_named() {
         ("[auth]\nmode = \"none\"", "none"),
         ("[auth]\ntoken_secret = \"short\"", "auth.token_secret has 5 bytes"),
         ("[auth]\napi_keys = [\"short\"]", "a key of auth.api_keys has 5 bytes"),
-        ("[queue]\nurl = \"kafka://a:9092\"", "built without a backend for kafka:"),
+        ("[queue]\nurl = \"kafka://a:b\"", "queue.url"),
+        ("[queue.kafka]\noptions = [\"acks=1\"]", "acks is not yours to set"),
     ] {
         let error = error(text);
         assert!(error.contains(part), "{text}: {error}");

@@ -10,18 +10,25 @@ use tokio::sync::{mpsc, watch};
 const GROUP: &str = "logic";
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Records in the order of the queue.
+pub(super) struct Taken {
+    pub(super) records: Vec<Record>,
+    /// Another instance may have worked on them, or on some that follow.
+    pub(super) took_over: bool,
+}
+
 /// Runs until the core takes no more records and has committed its last. One batch waits at most.
 pub(super) async fn consume(
     data: Data,
     batch_records: usize,
-    records: mpsc::Sender<Vec<Record>>,
+    records: mpsc::Sender<Taken>,
     mut commits: watch::Receiver<Option<u64>>,
 ) {
     let mut consumer = tokio::select! {
         consumer = data.persist("open queue", || data.queue.consume(GROUP)) => consumer,
         () = ended(&mut commits) => return,
     };
-    let mut ready: Option<Vec<Record>> = None;
+    let mut ready: Option<Taken> = None;
     loop {
         tokio::select! {
             changed = commits.changed() => {
@@ -38,7 +45,8 @@ pub(super) async fn consume(
                 }
             }
             batch = consumer.next(batch_records), if ready.is_none() => match batch {
-                Ok(batch) => ready = Some(batch).filter(|batch| !batch.is_empty()),
+                Ok(records) if records.is_empty() => {}
+                Ok(records) => ready = Some(Taken { records, took_over: consumer.took_over() }),
                 Err(error) => {
                     tracing::warn!(%error, "queue not readable");
                     tokio::time::sleep(jittered(PAUSE)).await;

@@ -48,8 +48,7 @@ pub async fn perform(data: Data, work: Work) -> Done {
         }
         Work::File(asks) => {
             let messages: Vec<_> = asks.iter().map(|ask| ask.what.clone()).collect();
-            let call = || data.store.add_upstream(messages.clone());
-            let result = data.attempt("add upstream", call).await;
+            let result = data.attempt("add upstream", || file(&data, &messages)).await;
             Done::File(asks, result)
         }
         Work::Dead { asks, page_messages, page_bytes, now } => {
@@ -229,6 +228,14 @@ async fn lease(data: &Data, ask: LeaseAsk) -> Done {
             let _ = data.attempt("detach", || data.routes.detach(gateway, epoch)).await;
             Done::Detached
         }
+    }
+}
+
+/// Where the application reads them: from the queue's broker, or from the store.
+async fn file(data: &Data, messages: &[UpstreamMessage]) -> Result<()> {
+    match data.queue.publish_upstream(messages).await? {
+        true => Ok(()),
+        false => data.store.add_upstream(messages.to_vec()).await,
     }
 }
 

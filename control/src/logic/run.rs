@@ -1,7 +1,7 @@
 //! An instance of logic: the task that owns the core, and the handle to it.
 
 use super::apps::{read_apps, watch_apps};
-use super::consume::consume;
+use super::consume::{Taken, consume};
 use super::core::work::{Done, Lane};
 use super::core::{Core, LinkKey, Now};
 use super::counters::Counters;
@@ -16,7 +16,6 @@ use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use gpusher_discovery::Services;
 use gpusher_gateway::link::{LinkEnd, LinkEnds};
-use gpusher_proto::data::Record;
 use gpusher_proto::gateway::{App, Attach, Batch, Report, ToGateway, to_gateway};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -236,7 +235,7 @@ struct Runner {
     data: Data,
     clock: Clock,
     inputs: mpsc::Receiver<Input>,
-    records: mpsc::Receiver<Vec<Record>>,
+    records: mpsc::Receiver<Taken>,
     commits: watch::Sender<Option<u64>>,
     apps: watch::Receiver<Vec<App>>,
     links: FxHashMap<LinkKey, Outlet>,
@@ -259,8 +258,11 @@ impl Runner {
             tokio::select! {
                 Some(input) = self.inputs.recv() => self.on_inputs(input),
                 Some(done) = self.works.next() => self.on_done(done),
-                Some(records) = self.records.recv(), if room => {
+                Some(Taken { records, took_over }) = self.records.recv(), if room => {
                     self.core.set_time((self.clock)());
+                    if took_over {
+                        self.core.on_took_over();
+                    }
                     self.core.on_records(records);
                 }
                 Ok(()) = self.apps.changed() => {

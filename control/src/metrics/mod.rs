@@ -4,8 +4,12 @@
 //! registers it once, under `gpusher_` and its name. What keeps plain numbers (logic, the gateway's shards) is read
 //! by a collector when the page is made.
 
+#[cfg(feature = "kafka")]
+mod kafka;
 mod logic;
 mod queue;
 
+#[cfg(feature = "kafka")]
+pub use self::kafka::KafkaMetrics;
 pub use self::logic::LogicCollector;
 pub use self::queue::QueueMetrics;

@@ -33,6 +33,11 @@ pub fn id(record: &Record) -> u64 {
     }
 }
 
+/// What was published: offsets are each consumer's own.
+fn contents(records: &[Record]) -> Vec<(&str, u64)> {
+    records.iter().map(|record| (&record.key[..], id(record))).collect()
+}
+
 /// Reads exactly `count` records.
 pub async fn take(consumer: &mut dyn Consumer, count: usize) -> Vec<Record> {
     let mut records = Vec::new();
@@ -102,7 +107,7 @@ async fn starts_after_the_commit(queue: &Arc<dyn Queue>) {
     drop(consumer);
     let mut consumer = queue.consume("commit").await.unwrap();
     let again = take(&mut *consumer, 2).await;
-    assert_eq!(again, records[3..]);
+    assert_eq!(contents(&again), contents(&records[3..]));
 }
 
 async fn groups_are_independent(queue: &Arc<dyn Queue>) {
@@ -112,7 +117,7 @@ async fn groups_are_independent(queue: &Arc<dyn Queue>) {
     let records = take(&mut *one, 3).await;
     one.commit(records[2].offset).await.unwrap();
     assert_eq!((queue.depth("one").await.unwrap(), queue.depth("two").await.unwrap()), (0, 3));
-    assert_eq!(take(&mut *two, 3).await, records);
+    assert_eq!(contents(&take(&mut *two, 3).await), contents(&records));
 }
 
 async fn one_consumer_per_group(queue: &Arc<dyn Queue>) {

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 /// Content: one of the two is there.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Content {
+pub(crate) struct Content {
     /// If it is UTF-8.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,

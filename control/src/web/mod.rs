@@ -7,7 +7,7 @@ mod app_table;
 mod apps;
 mod body;
 mod config;
-mod content;
+pub(crate) mod content;
 mod docs;
 mod envelope;
 mod gate;

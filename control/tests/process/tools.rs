@@ -59,4 +59,14 @@ fn doctor_names_what_fails() {
     {
         assert!(text.contains(part), "{part}: {text}");
     }
+
+    if cfg!(feature = "kafka") {
+        let kafka = [settings.as_slice(), &[("QUEUE__URL", "kafka://127.0.0.1:1")]].concat();
+        let ill = output(&["doctor", "--dev", "--data", data], &kafka);
+        let text = String::from_utf8(ill.stdout).unwrap();
+        let line = text.lines().find(|line| line.contains("FAIL  queue")).unwrap_or(&text);
+        for part in ["Kafka", "queue.url", "Connection refused"] {
+            assert!(line.contains(part), "{part}: {text}");
+        }
+    }
 }

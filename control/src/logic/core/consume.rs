@@ -32,6 +32,13 @@ impl Core {
             && !self.links.values().any(full)
     }
 
+    /// Records come that another instance may have worked on: it may have handled a recall, and not committed the push before it. For some time
+    /// it is asked about each push, as at the start.
+    pub fn on_took_over(&mut self) {
+        // They come between those that were this instance's before.
+        self.repeats_left = 2 * (2 * self.limits.jobs_open + self.limits.batch_records);
+    }
+
     /// Records come, in the order of the queue.
     pub fn on_records(&mut self, records: Vec<Record>) {
         self.count(Count::Records, records.len() as u64);
