@@ -127,7 +127,8 @@ impl Process {
             let logic = self.start_logic(config, &ids, &neighbours).await?;
             neighbours.register_logic(config);
             LogicCollector::register(logic.counters(), &mut registry.lock());
-            self.logic_pages = listeners.logic.map(|at| serve(at, logic.router()));
+            let pages = logic.router(registry.clone());
+            self.logic_pages = listeners.logic.map(|at| serve(at, pages));
             self.logic = Some(logic);
         }
         self.neighbours = Some(neighbours);

@@ -1,24 +1,20 @@
 //! Port 7772: whether this logic is well, and its numbers.
 
-use super::counters::Counters;
-use crate::metrics::LogicCollector;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use parking_lot::Mutex;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// `/healthz` and `/metrics`.
-pub(super) fn router(counters: Arc<Counters>) -> Router {
-    let mut registry = Registry::default();
-    LogicCollector::register(counters, &mut registry);
-    let registry = Arc::new(registry);
+/// `/healthz`, and `/metrics` of the whole process.
+pub(super) fn router(registry: Arc<Mutex<Registry>>) -> Router {
     let metrics = move || async move {
         let mut page = String::new();
-        encode(&mut page, &registry).expect("writing to a string cannot fail");
+        encode(&mut page, &registry.lock()).expect("writing to a string cannot fail");
         ([(CONTENT_TYPE, OPEN_METRICS)], page)
     };
     Router::new().route("/healthz", get(|| async { "ok" })).route("/metrics", get(metrics))

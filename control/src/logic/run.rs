@@ -17,6 +17,8 @@ use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use gpusher_discovery::Services;
 use gpusher_gateway::link::{LinkEnd, LinkEnds};
 use gpusher_proto::gateway::{App, Attach, Batch, Report, ToGateway, to_gateway};
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -193,9 +195,9 @@ impl Logic {
         self.counters.clone()
     }
 
-    /// What port 7772 offers.
-    pub fn router(&self) -> axum::Router {
-        http::router(self.counters.clone())
+    /// What port 7772 offers: whether this instance is well, and the numbers in `registry`.
+    pub fn router(&self, registry: Arc<Mutex<Registry>>) -> axum::Router {
+        http::router(registry)
     }
 
     /// Ends the instance: no more records are taken, what is known is written and committed.

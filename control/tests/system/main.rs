@@ -7,6 +7,8 @@ mod forerunner_client_works_unchanged;
 mod kill_loses_nothing;
 mod offline_push_arrives_once_in_order;
 mod python_client_works;
+#[cfg(feature = "kafka")]
+mod queue_on_kafka;
 mod support;
 mod upstream_presence_and_kick;
 mod version_1_acknowledges_and_resumes;

@@ -188,6 +188,16 @@ impl Queue for KafkaQueue {
         });
         // It cannot fail.
         let _ = flushed.await;
+        let groups: Vec<String> = self.shared.members.lock().keys().cloned().collect();
+        for group in groups {
+            let left = tokio::time::timeout(CLOSE_TIMEOUT, self.shared.wait_until_left(&group));
+            if left.await.is_err() {
+                tracing::warn!(
+                    group,
+                    "kafka: the group was not left in time: what was done last may come again"
+                );
+            }
+        }
     }
 }
 

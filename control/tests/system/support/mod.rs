@@ -17,6 +17,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct System {
     child: Child,
     data: PathBuf,
+    environment: Vec<(String, String)>,
     ports: Ports,
     http: reqwest::Client,
 }
@@ -37,9 +38,11 @@ impl System {
     /// As `start`, with further environment variables.
     pub(crate) async fn start_with(data: &Path, environment: &[(&str, &str)]) -> Self {
         let ports = free_ports();
-        let child = spawn(data, ports, environment);
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let environment: Vec<_> = environment.iter().map(owned).collect();
+        let child = spawn(data, ports, &environment);
         let http = reqwest::Client::new();
-        let mut system = Self { child, data: data.to_owned(), ports, http };
+        let mut system = Self { child, data: data.to_owned(), environment, ports, http };
         system.wait_ready().await;
         system
     }
@@ -52,7 +55,7 @@ impl System {
 
     /// Starts it again on the same data and ports, after it ended.
     pub(crate) async fn restart(&mut self) {
-        self.child = spawn(&self.data, self.ports, &[]);
+        self.child = spawn(&self.data, self.ports, &self.environment);
         self.wait_ready().await;
     }
 
@@ -94,6 +97,12 @@ impl System {
         let answer = self.post("/v1/push", &request).await;
         assert_eq!(answer["Code"], 1, "{answer}");
         answer["Data"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Pushes; returns whatever web answers.
+    pub(crate) async fn try_push(&self, body: Value) -> reqwest::Response {
+        let request = json!({"tag": "app_gpusher", "body": body});
+        self.http.post(self.url("/v1/push")).json(&request).send().await.expect("web answers")
     }
 
     /// The gateway's metrics as text.
@@ -142,7 +151,7 @@ impl Drop for System {
     }
 }
 
-fn spawn(data: &Path, ports: Ports, environment: &[(&str, &str)]) -> Child {
+fn spawn(data: &Path, ports: Ports, environment: &[(String, String)]) -> Child {
     let at = |port: u16| format!("127.0.0.1:{port}");
     Command::new(env!("CARGO_BIN_EXE_gpusher-control"))
         .arg("dev")
@@ -151,7 +160,7 @@ fn spawn(data: &Path, ports: Ports, environment: &[(&str, &str)]) -> Child {
         .env("GPUSHER_CONTROL__WEB__LISTEN", at(ports.web))
         .env("GPUSHER_CONTROL__GATEWAY__LISTEN", at(ports.clients))
         .env("GPUSHER_CONTROL__GATEWAY__ADMIN_LISTEN", at(ports.admin))
-        .envs(environment.iter().copied())
+        .envs(environment.iter().cloned())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
