@@ -213,15 +213,19 @@ impl<D: Driver, C: Clock> Shard<D, C> {
 
     /// Withdraws a message from what is staged.
     pub(super) fn recall_staged(&mut self, message_id: u64) {
-        let Self { outgoing, jobs, counts, .. } = self;
-        outgoing.staged.retain(|(_, content)| match &content.message {
+        let Self { outgoing, jobs, counts, table, .. } = self;
+        let mut emptied = Vec::new();
+        outgoing.staged.retain(|(slot, content)| match &content.message {
             Some((job, push)) if push.message().id == message_id => {
                 jobs.get_mut(*job).recalled += 1;
                 counts.add(ShardCount::DroppedRecalled, 1);
+                emptied.push(*slot);
                 false
             }
             _ => true,
         });
+        emptied.retain(|&slot| outgoing.staged.iter().all(|&(staged, _)| staged != slot));
+        emptied.iter().for_each(|&slot| table.hot[slot as usize].set(Hot::STAGED, false));
     }
 
     /// Takes back what sockets did not take of the turn's sends.

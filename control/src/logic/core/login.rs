@@ -28,20 +28,20 @@ const RETRY_MS: u32 = 2_000;
 #[derive(Debug)]
 pub(super) struct Waiting {
     conn: u64,
+    /// Of which report: the line may hold one of a session that was announced again since, and that stands in line itself.
+    login: u64,
     again: bool,
     /// Epoch and positions, if the client named any.
     resume: Option<Box<(u64, Vec<Position>)>>,
 }
 
-impl From<Opened> for Waiting {
-    fn from(opened: Opened) -> Self {
+impl Waiting {
+    fn new(opened: Opened, login: u64) -> Self {
         let Opened { conn, again, epoch, resume, .. } = opened;
         let resume = (!resume.is_empty()).then(|| Box::new((epoch, resume)));
-        Self { conn, again, resume }
+        Self { conn, login, again, resume }
     }
-}
 
-impl Waiting {
     fn opened(self, session: &Session) -> Opened {
         let (epoch, resume) = self.resume.map(|named| *named).unwrap_or_default();
         Opened { again: self.again, epoch, resume, ..session.opened() }
@@ -51,7 +51,8 @@ impl Waiting {
 impl Core {
     pub(super) fn on_opened(&mut self, key: LinkKey, opened: Opened) {
         self.count(Count::Logins, 1);
-        if !opened.again && self.logins.len() >= self.limits.logins_waiting {
+        let waiting = self.logins.len() + self.link(key).early.len();
+        if !opened.again && waiting >= self.limits.logins_waiting {
             self.count(Count::LoginsOverloaded, 1);
             return self.refuse(opened.conn, code::OVERLOADED, "too many logins");
         }
@@ -68,11 +69,12 @@ impl Core {
             self.count(Count::KickLoops, 1);
             return self.refuse(opened.conn, code::KICK_LOOP, "this device keeps replacing itself");
         }
+        let login = session.login;
         self.forget_session(opened.conn);
         self.sessions.insert(session);
         let link = self.link(key);
         *link.sessions.entry(opened.app_id).or_default() += 1;
-        self.log_in(opened.into());
+        self.log_in(Waiting::new(opened, login));
     }
 
     /// Puts a login in line, or has it wait for its gateway's lease.
@@ -104,7 +106,7 @@ impl Core {
         let mut asks = Vec::new();
         while asks.len() < self.limits.login_batch {
             let Some(login) = self.logins.pop_front() else { break };
-            match self.sessions.get(login.conn) {
+            match self.sessions.get(login.conn).filter(|session| session.login == login.login) {
                 Some(session) if session.closed => {
                     // Its gateway's lease may have been registered again with its route.
                     self.unbind_session(login.conn);
@@ -144,7 +146,7 @@ impl Core {
             return;
         }
         if std::mem::take(&mut session.rebind) {
-            return self.log_in(opened.into());
+            return self.log_in(Waiting::new(opened, login));
         }
         if session.closed {
             self.unbind_session(conn);
@@ -208,7 +210,7 @@ impl Core {
         if ask.opened.again {
             // A later report stands in line itself.
             if self.sessions.get(conn).is_some_and(|session| session.login == ask.login) {
-                self.logins.push_back(ask.opened.into());
+                self.logins.push_back(Waiting::new(ask.opened, ask.login));
             }
             return;
         }

@@ -11,6 +11,8 @@
 //! - a record is committed when each gateway that it went to has answered for it or lost its link.
 
 pub mod admission;
+#[cfg(test)]
+mod bounds;
 mod connections;
 mod consume;
 pub mod cursor;

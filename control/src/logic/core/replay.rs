@@ -81,7 +81,8 @@ pub struct Replay {
     pub waiting: bool,
     /// Names the page under way.
     pub page: u64,
-    /// First message of a topic's page that found no room: its log has no spill to say so.
+    /// First message of the page that was not taken. Its log may have no spill to say so: a topic's never has, and a connection takes nothing more of a replay
+    /// that has lost a message of another log.
     refused: Option<u64>,
     /// Last of the page under way: log and sequence.
     page_end: Option<(usize, u64)>,
@@ -148,13 +149,8 @@ impl Replay {
     /// The socket has taken what waited, but for what spilled (see [`Replay::respill`]).
     pub fn on_drained(&mut self) -> Option<(usize, u64)> {
         self.waiting = false;
-        let refused = self.refused.take();
-        if let (Some((index, _)), Some(first)) = (self.page_end, refused)
-            && self.walks[index].index().is_none()
-        {
-            let walk = &mut self.walks[index];
-            walk.after = walk.after.min(first.saturating_sub(1));
-            walk.ended = false;
+        if let Some(refused) = self.refused.take() {
+            self.walk_again_from(refused);
         }
         self.page_through()
     }
@@ -177,17 +173,24 @@ impl Replay {
         }
     }
 
-    /// What has no outcome yet of the page will be refused: it is due again.
+    /// What has no outcome yet of the page will be refused: it is due again, with what was.
     pub fn abandon_page(&mut self) {
-        let end = self.page_end.take();
-        if let (Some((index, _)), Some(first)) = (end, self.open.first()) {
-            self.walks[index].after = first.saturating_sub(1);
-            self.walks[index].ended = false;
+        let open = self.open.first().copied();
+        if let Some(first) = self.refused.take().into_iter().chain(open).min() {
+            self.walk_again_from(first);
         }
+        self.page_end = None;
         self.page = 0;
-        self.refused = None;
         self.open.clear();
         self.waiting = false;
+    }
+
+    /// The log of the page under way, from a message that did not arrive.
+    fn walk_again_from(&mut self, first: u64) {
+        let Some((index, _)) = self.page_end else { return };
+        let walk = &mut self.walks[index];
+        walk.after = walk.after.min(first.saturating_sub(1));
+        walk.ended = false;
     }
 
     fn page_through(&mut self) -> Option<(usize, u64)> {
@@ -312,6 +315,18 @@ mod tests {
         replay.abandon_page();
         replay.respill(own(), 8, 9);
         assert_eq!(read(&replay).after, 3);
+    }
+
+    #[test]
+    fn an_abandoned_page_is_due_again_from_what_was_refused() {
+        let mut replay = Replay::of(vec![Walk::new(own(), 0, 9)]);
+        let request = read(&replay);
+        replay.on_page(&request, &page(&[4, 5], false), vec![4, 5]);
+        replay.on_outcome(4, Fate::Refused);
+        replay.on_outcome(5, Fate::Refused);
+        replay.abandon_page();
+        replay.respill(app(), 7, 9);
+        assert_eq!((read(&replay).channel, read(&replay).after), (Some(own()), 3));
     }
 
     #[test]

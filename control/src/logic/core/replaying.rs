@@ -177,7 +177,12 @@ impl Core {
         let conn = part.conn;
         self.add_outcome(part.message, outcome);
         if outcome.absent.contains(&conn) {
-            return self.set_phase(conn, Phase::Gone);
+            // Of a replay from before it was to log in again: what is under way now will find out by itself.
+            let opening = |session: &Session| session.phase == Phase::Opening;
+            if !self.sessions.get(conn).is_some_and(opening) {
+                self.set_phase(conn, Phase::Gone);
+            }
+            return;
         }
         let fate = match () {
             () if outcome.overflowed > 0 => Fate::Refused,

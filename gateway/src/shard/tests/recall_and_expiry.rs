@@ -1,7 +1,7 @@
 //! A recalled or expired message goes to nobody it has not gone to; every member is accounted for.
 
 use super::rig::*;
-use crate::mail::Audience;
+use crate::mail::{Audience, ToShard};
 use crate::metrics::ShardCount;
 use crate::shard::ShardConfig;
 use gpusher_proto::gateway::Message;
@@ -133,4 +133,24 @@ fn a_recall_stops_a_fan_out_whose_members_have_all_gone() {
     let next = rig.deliver(Audience::App(APP), live(App, 2), false);
     rig.settle();
     assert_eq!(rig.outcome(next).written, 0);
+}
+
+#[test]
+fn what_is_recalled_before_it_is_sent_leaves_no_trace() {
+    let mut rig = Rig::new(ShardConfig::default());
+    let (peer, conn) = rig.member("alice");
+    rig.net.set_room(peer, 0);
+    rig.unicast(conn, live(Own, 1));
+    rig.settle();
+    rig.tell(ToShard::SyncStart(conn));
+    rig.settle();
+    let message = kept(Own, 2);
+    let job = rig.deliver(Audience::Connections(vec![conn]), message.clone(), true);
+    // Nobody knows who has it, so nobody is told.
+    rig.recall(&message, Audience::Connections(Vec::new()));
+    rig.sync_done(conn, &[(Own, 2)]);
+    rig.net.set_room(peer, usize::MAX);
+    rig.settle();
+    assert_eq!(rig.outcome(job).recalled, 1);
+    assert_eq!(rig.frames(peer), [Got::Push(Own, 1), Got::Synced]);
 }

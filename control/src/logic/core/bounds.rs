@@ -1,0 +1,78 @@
+//! What is beyond a bound is answered and counted, and what is within it is not.
+
+use super::*;
+use gpusher_proto::gateway::{Admit, Answer, Event, Upstream};
+
+const KEY: LinkKey = LinkKey(1);
+
+/// A logic with one gateway, which has credit.
+fn core(limits: Limits) -> Core {
+    let ids = Arc::new(MessageIds::new(1));
+    let mut core = Core::new(limits, Arc::default(), ids, 5, true);
+    core.set_time(Now { mono_ms: 1, unix_ms: 1 });
+    core.on_link_up(KEY, &Hello { gateway: 1, epoch: 1, ..Hello::default() });
+    core.on_credit(KEY, 1_000);
+    core
+}
+
+fn conn(slot: u32) -> u64 {
+    ConnId::new(1, 0, slot, 1).raw()
+}
+
+fn tell(core: &mut Core, kind: event::Kind) {
+    core.on_report(KEY, Report { events: vec![Event { kind: Some(kind) }] });
+}
+
+fn open(core: &mut Core, slot: u32, again: bool) {
+    let user = format!("user {slot}");
+    let opened = Opened { conn: conn(slot), app_id: 7, user, again, ..Opened::default() };
+    tell(core, event::Kind::Opened(opened));
+}
+
+fn commands(core: &mut Core) -> Vec<command::Kind> {
+    let batch = core.take_batch(KEY).unwrap_or_default();
+    batch.commands.into_iter().filter_map(|command| command.kind).collect()
+}
+
+#[test]
+fn logins_beyond_the_line_are_told_to_come_back() {
+    let mut core = core(Limits { logins_waiting: 3, ..Limits::default() });
+    // The gateway's lease is not registered: all of them wait.
+    (0..3).for_each(|slot| open(&mut core, slot, false));
+    assert_eq!(core.counters.get(Count::LoginsOverloaded), 0);
+    commands(&mut core);
+    open(&mut core, 3, false);
+    open(&mut core, 4, true);
+    assert_eq!(core.counters.get(Count::LoginsOverloaded), 1);
+    let told = commands(&mut core);
+    let [command::Kind::Admit(Admit { conn: refused, code, delay_ms, .. })] = &told[..] else {
+        panic!("one is refused, who was there before is not: {told:?}");
+    };
+    assert_eq!((*refused, *code), (conn(3), login::code::OVERLOADED));
+    assert!(*delay_ms > 0);
+}
+
+#[test]
+fn clients_messages_beyond_the_bounds_are_refused() {
+    let limits =
+        Limits { content_bytes: 10, upstream_waiting: 3, upstream_bytes: 15, ..Limits::default() };
+    let mut core = core(limits);
+    open(&mut core, 1, false);
+    commands(&mut core);
+    let mut answer_to = |bytes: usize| {
+        let content = vec![b'x'; bytes].into();
+        let upstream = Upstream { conn: conn(1), content, answer: true, ..Upstream::default() };
+        tell(&mut core, event::Kind::Upstream(upstream));
+        commands(&mut core).into_iter().find_map(|kind| match kind {
+            command::Kind::Answer(Answer { code, .. }) => Some(code),
+            _ => None,
+        })
+    };
+    assert_eq!(answer_to(11), Some(login::code::TOO_LARGE));
+    assert_eq!(answer_to(10), None, "it waits for the store");
+    assert_eq!(answer_to(6), Some(login::code::NOT_AVAILABLE), "too many bytes");
+    assert_eq!(answer_to(4), None);
+    assert_eq!(answer_to(1), None);
+    assert_eq!(answer_to(0), Some(login::code::NOT_AVAILABLE), "too many messages");
+    assert_eq!(core.counters.get(Count::UpstreamRefused), 3);
+}
