@@ -37,7 +37,7 @@ async fn what_was_accepted_outlives_broker_and_process() {
                 assert_eq!(refused.status(), 503);
                 assert!(refused.headers().contains_key(RETRY_AFTER));
                 broker.start_again();
-                let deadline = Instant::now() + PATIENCE;
+                let deadline = Instant::now() + 3 * PATIENCE;
                 while !system.try_push(push("back")).await.status().is_success() {
                     assert!(Instant::now() < deadline, "the queue is not back");
                     tokio::time::sleep(Duration::from_millis(20)).await;

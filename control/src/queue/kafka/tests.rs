@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 /// Nothing takes this long unless it does not happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A topic of this test's own at a broker.
 fn options(broker: String, topic: &str) -> KafkaOptions {
