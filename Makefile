@@ -64,6 +64,11 @@ bench-core: build ## What one core does: codec, session, mailbox, fan-out, outbo
 sim: tool-chain ## The whole system under simulated faults, for FOR (default 10m); every seed can be repeated
 	cargo run --profile sim -p gpusher-sim -- --for $(FOR)
 
+.PHONY: faults
+faults: build ## The real programs under every fault, and the books afterwards; LONG=1: a thousand kills and minutes of each
+	$(TARGET)/release/gpusher-faults all --cycles $(if $(LONG),100 --clients 5000,3)
+	$(if $(LONG),$(TARGET)/release/gpusher-faults run --fault kill-any --cycles 1000)
+
 .PHONY: fmt
 fmt: tool-chain ## Format the code
 	cargo fmt --all

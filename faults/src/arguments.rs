@@ -1,0 +1,132 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gpusher_faults::deployment::{Programs, Shape};
+use gpusher_faults::traffic::Rates;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The real programs under real faults; in the end every accepted message is accounted for.
+#[derive(Debug, Parser)]
+#[command(
+    name = "gpusher-faults",
+    version,
+    after_help = "Exit codes: 0 all promises kept; 1 the product broke one; 2 it could not be done; 64 wrong arguments."
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Name all faults.
+    List,
+    /// One fault, again and again.
+    Run(RunArguments),
+    /// All faults that this machine and the deployment allow.
+    All(AllArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// Which; see `list`.
+    #[arg(long)]
+    pub(super) fault: String,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AllArguments {
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// Which processes there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Deployed {
+    /// Everything in one process.
+    Embedded,
+    /// Each role in a process of its own.
+    Apart,
+    /// Three gateways, two webs.
+    Grid,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(super) struct Common {
+    /// Which processes there are.
+    #[arg(long, value_enum, default_value = "apart")]
+    pub(super) shape: Deployed,
+    /// How often each fault is done.
+    #[arg(long, default_value_t = 3)]
+    pub(super) cycles: usize,
+    /// Seconds that the fault is held, instead of what it has.
+    #[arg(long)]
+    pub(super) hold: Option<f64>,
+    /// Client connections, about.
+    #[arg(long, default_value_t = 1_000)]
+    pub(super) clients: usize,
+    /// Pushes a second.
+    #[arg(long, default_value_t = 100)]
+    pub(super) rate: u64,
+    /// Messages a second, about, of pushes to whole apps and everyone.
+    #[arg(long, default_value_t = 1_000)]
+    pub(super) broadcasts: u64,
+    /// Repeats the chance of another run, the machine's apart.
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+    /// `gpusher-control`; it is looked for beside this program.
+    #[arg(long)]
+    pub(super) control: Option<PathBuf>,
+    /// `gpusher-gateway`; it is looked for beside this program.
+    #[arg(long)]
+    pub(super) gateway: Option<PathBuf>,
+    /// Configuration of the processes beside what the run needs, as key=value; keys of gateways begin with `gateway.`.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(super) keys: Vec<(String, String)>,
+    /// Keep data and logs there.
+    #[arg(long)]
+    pub(super) folder: Option<PathBuf>,
+    /// Write the outcomes there.
+    #[arg(long)]
+    pub(super) json: Option<PathBuf>,
+    /// Stay in the network and mounts of this machine: some faults cannot be done then.
+    #[arg(long)]
+    pub(super) no_namespace: bool,
+}
+
+impl Common {
+    pub(super) fn shape(&self) -> Shape {
+        match self.shape {
+            Deployed::Embedded => Shape::Embedded,
+            Deployed::Apart => Shape::Apart,
+            Deployed::Grid => Shape::Grid { gateways: 3, logics: 1, webs: 2 },
+        }
+    }
+
+    pub(super) fn rates(&self) -> Rates {
+        Rates { pushes_per_s: self.rate.max(1), broadcast_messages_per_s: self.broadcasts }
+    }
+
+    pub(super) fn hold(&self) -> Option<Duration> {
+        self.hold.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3_600.0)))
+    }
+
+    /// # Errors
+    /// If this program does not know where it is.
+    pub(super) fn programs(&self) -> std::io::Result<Programs> {
+        let own = std::env::current_exe()?;
+        let beside = |name: &str| own.with_file_name(name);
+        Ok(Programs {
+            control: self.control.clone().unwrap_or_else(|| beside("gpusher-control")),
+            gateway: self.gateway.clone().unwrap_or_else(|| beside("gpusher-gateway")),
+        })
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').ok_or("not of the form key=value")?;
+    Ok((pair.0.to_owned(), pair.1.to_owned()))
+}

@@ -1,0 +1,264 @@
+//! The product as processes on this machine: which there are, and what a fault may do to them.
+
+mod hosts;
+mod link;
+mod process;
+mod secrets;
+mod shape;
+
+pub use process::{Process, Recipe};
+pub use secrets::Secrets;
+pub use shape::{Programs, Role, Shape};
+
+use anyhow::{Context, Result, bail};
+use hosts::port;
+use link::Link;
+use parking_lot::Mutex;
+use shape::Architect;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// For everything to listen, on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often somebody looks whether a process has ended. A supervisor would take about as long.
+const TEND_INTERVAL: Duration = Duration::from_millis(50);
+
+/// What is to be started.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The executables.
+    pub programs: Programs,
+    /// Which processes.
+    pub shape: Shape,
+    /// Data of the processes.
+    pub data: PathBuf,
+    /// What they say.
+    pub logs: PathBuf,
+    /// Configuration beside what the deployment needs, as `key.of.the.file` and value; the gateway's begin with `gateway.`.
+    pub keys: Vec<(String, String)>,
+    /// For secrets.
+    pub seed: u64,
+}
+
+/// One process of the deployment.
+#[derive(Debug)]
+pub struct Part {
+    /// Unique.
+    pub name: String,
+    /// What it does.
+    pub roles: BTreeSet<Role>,
+    host: Ipv4Addr,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    process: Process,
+    /// It is meant to run: whoever tends it starts it again.
+    wanted: bool,
+    /// A fault is at work that may end it.
+    excused: bool,
+}
+
+/// A process that ended although nobody killed it.
+#[derive(Debug, Clone)]
+pub struct Death {
+    /// Which.
+    pub part: String,
+    /// How, and what it said last.
+    pub text: String,
+}
+
+/// The running product.
+#[derive(Debug)]
+pub struct Deployment {
+    parts: Vec<Arc<Part>>,
+    links: Vec<Link>,
+    deaths: Arc<Mutex<Vec<Death>>>,
+    /// What proves who is who.
+    pub secrets: Secrets,
+    /// Where the data is.
+    pub data: PathBuf,
+    tender: tokio::task::JoinHandle<()>,
+}
+
+impl Deployment {
+    /// Starts all processes, and waits until they listen.
+    ///
+    /// # Errors
+    /// If one cannot be started, ends, or does not listen in time; the text has what it said.
+    pub async fn start(settings: &Settings) -> Result<Self> {
+        let secrets = Secrets::new(settings.seed);
+        let architect = Architect {
+            programs: &settings.programs,
+            secrets: &secrets,
+            data: &settings.data,
+            settings: &settings.keys,
+        };
+        let layout = architect.draw(settings.shape);
+        let mut links = Vec::new();
+        for (gateway, told) in layout.links {
+            links.push(Link::open(told, gateway).await?);
+        }
+        let parts = layout.plans.into_iter().map(|plan| {
+            let log = settings.logs.join(format!("{}.log", plan.name));
+            let process = Process::new(plan.recipe, log);
+            let state = Mutex::new(State { process, wanted: true, excused: false });
+            Arc::new(Part { name: plan.name, roles: plan.roles, host: plan.host, state })
+        });
+        let parts: Vec<Arc<Part>> = parts.collect();
+        for part in &parts {
+            part.state.lock().process.start()?;
+        }
+        wait_listening(&parts).await?;
+        let deaths = Arc::default();
+        let tender = tokio::spawn(tend(parts.clone(), Arc::clone(&deaths)));
+        let data = settings.data.clone();
+        Ok(Self { parts, links, deaths, secrets, data, tender })
+    }
+
+    /// Processes that have a role.
+    pub fn with_role(&self, role: Role) -> Vec<Arc<Part>> {
+        self.parts.iter().filter(|part| part.roles.contains(&role)).cloned().collect()
+    }
+
+    /// All processes.
+    pub fn parts(&self) -> &[Arc<Part>] {
+        &self.parts
+    }
+
+    /// Where clients connect.
+    pub fn gateways(&self) -> Vec<String> {
+        let gateways = self.with_role(Role::Gateway);
+        gateways.iter().map(|part| hosts::at(part.host, port::CLIENTS)).collect()
+    }
+
+    /// Where pushes go, as URLs.
+    pub fn webs(&self) -> Vec<String> {
+        let webs = self.with_role(Role::Web);
+        webs.iter().map(|part| format!("http://{}", hosts::at(part.host, port::WEB))).collect()
+    }
+
+    /// Whether there is a network between logic and gateways that can be cut.
+    pub fn has_links(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// Cuts the network between a gateway and all logics, or joins it again.
+    pub fn set_link(&self, gateway: usize, whole: bool) {
+        self.links[gateway % self.links.len()].set_whole(whole);
+    }
+
+    /// Processes that ended by themselves so far.
+    pub fn deaths(&self) -> Vec<Death> {
+        self.deaths.lock().clone()
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        self.tender.abort();
+    }
+}
+
+impl Part {
+    /// SIGKILL; it is started again at once if `again`, else when [`Self::start`] is called.
+    pub fn kill(&self, again: bool) {
+        let mut state = self.state.lock();
+        state.wanted = again;
+        state.process.kill();
+    }
+
+    /// It is meant to run.
+    pub fn start(&self) {
+        self.state.lock().wanted = true;
+    }
+
+    /// SIGSTOP.
+    pub fn pause(&self) {
+        self.state.lock().process.pause();
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.state.lock().process.resume();
+    }
+
+    /// Whether it may end by itself, as long as it is started again: for a host that does not let it work.
+    pub fn excuse(&self, excused: bool) {
+        self.state.lock().excused = excused;
+    }
+
+    /// What only the process itself can be asked for.
+    pub fn with_process<T>(&self, ask: impl FnOnce(&mut Process) -> T) -> T {
+        ask(&mut self.state.lock().process)
+    }
+
+    fn listens_at(&self) -> Vec<SocketAddr> {
+        let ports = self.roles.iter().map(|role| match role {
+            Role::Web => port::WEB,
+            Role::Gateway => port::CLIENTS,
+            Role::Logic if self.roles.len() > 1 => port::WEB,
+            Role::Logic => port::LOGIC_PAGES,
+            Role::Message if self.roles.len() > 1 => port::WEB,
+            Role::Message => port::DATA,
+        });
+        ports.map(|port| SocketAddr::from((self.host, port))).collect()
+    }
+
+    /// Starts it if it should run and does not; tells of an end that nobody brought about.
+    fn tend(&self) -> Option<Death> {
+        let mut state = self.state.lock();
+        let ended = state.process.ended();
+        if state.wanted && state.process.pid().is_none() {
+            // Tried again the next time.
+            let _ = state.process.start();
+        }
+        let status = ended.filter(|_| !state.excused)?;
+        let text = format!("{status}: {}", state.process.last_words());
+        Some(Death { part: self.name.clone(), text })
+    }
+}
+
+async fn tend(parts: Vec<Arc<Part>>, deaths: Arc<Mutex<Vec<Death>>>) {
+    loop {
+        for part in &parts {
+            deaths.lock().extend(part.tend());
+        }
+        tokio::time::sleep(TEND_INTERVAL).await;
+    }
+}
+
+async fn wait_listening(parts: &[Arc<Part>]) -> Result<()> {
+    for part in parts {
+        for address in part.listens_at() {
+            let listening = wait_for_listener(part, address);
+            tokio::time::timeout(START_TIMEOUT, listening).await.with_context(|| {
+                let words = part.with_process(|process| process.last_words());
+                format!("{} does not listen on {address}: {words}", part.name)
+            })??;
+        }
+    }
+    Ok(())
+}
+
+async fn wait_for_listener(part: &Part, address: SocketAddr) -> Result<()> {
+    while TcpStream::connect(address).await.is_err() {
+        let ended = part.with_process(|process| process.ended());
+        if let Some(status) = ended {
+            let words = part.with_process(|process| process.last_words());
+            bail!("{} ended with {status}: {words}", part.name);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// A file's folder is made before anybody needs it.
+pub(crate) fn make_folder(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))
+}

@@ -1,0 +1,59 @@
+//! Clients that misbehave without breaking the protocol. Only devices of version 1 take part: what a socket of version 0 took counts as received,
+//! so one that ends with bytes unread has lost them, as the contract says.
+
+use super::host;
+use crate::crowd::Mood;
+use crate::random::Random;
+use crate::stage::Stage;
+use anyhow::Result;
+use std::time::Duration;
+
+/// In a thousand of the clients.
+const DEAF: u64 = 10;
+const RESTARTED: u64 = 200;
+
+fn some(stage: &Stage, share: u64, random: &mut Random) -> Vec<u32> {
+    let population = &stage.crowd.population;
+    let candidates = population.devices.iter().filter(|device| {
+        device.version == 1
+            && !population.is_probe(device.number)
+            && stage.crowd.mood(device.number) == Mood::Present
+    });
+    let mut chosen: Vec<u32> = candidates.map(|device| device.number).collect();
+    chosen.retain(|_| random.permille(share));
+    chosen
+}
+
+async fn hold(stage: &Stage, devices: &[u32], mood: Mood, hold: Duration) {
+    devices.iter().for_each(|&device| stage.crowd.set_mood(device, mood));
+    tokio::time::sleep(hold).await;
+    devices.iter().for_each(|&device| stage.crowd.set_mood(device, Mood::Present));
+}
+
+/// One in a hundred reads nothing for a while.
+pub(super) async fn stop_reading(stage: &Stage, time: Duration, random: &mut Random) {
+    hold(stage, &some(stage, DEAF, random), Mood::Deaf, time).await;
+}
+
+/// A fifth of the programs ends and starts again.
+pub(super) async fn restart(stage: &Stage, time: Duration, random: &mut Random) {
+    hold(stage, &some(stage, RESTARTED, random), Mood::Away, time).await;
+}
+
+/// Programs end, and start again at once.
+pub(super) fn reconnect_some(stage: &Stage, random: &mut Random) {
+    for device in some(stage, RESTARTED, random) {
+        stage.crowd.set_mood(device, Mood::Away);
+        stage.crowd.set_mood(device, Mood::Present);
+    }
+}
+
+/// The mobile clients' packets are lost both ways; meanwhile their programs end, which nobody hears of, and come back afterwards.
+pub(super) async fn vanish(stage: &Stage, time: Duration) -> Result<()> {
+    let population = &stage.crowd.population;
+    let mobile = population.devices.iter().filter(|device| device.source.is_some());
+    let mobile: Vec<u32> = mobile.map(|device| device.number).collect();
+    host::set_blackhole(true)?;
+    hold(stage, &mobile, Mood::Away, time).await;
+    host::set_blackhole(false)
+}

@@ -1,0 +1,258 @@
+//! The faults, by name: each does one kind of harm, holds it for a while, and takes it back. It knows nothing of the workload, and of the
+//! deployment only what it harms.
+
+mod clients;
+mod flood;
+mod host;
+mod parts;
+
+use crate::deployment::Role;
+use crate::random::Random;
+use crate::stage::Stage;
+use anyhow::Result;
+use std::time::{Duration, Instant};
+
+pub use host::{mount_disk, own_network};
+
+/// What kind of harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Harm {
+    /// Nothing: what the rest is compared with.
+    None,
+    /// SIGKILL, and started again by a supervisor.
+    Kill(Role),
+    /// SIGKILL of any process.
+    KillAny,
+    /// SIGSTOP for seconds.
+    Stop(Role),
+    /// No byte between a gateway and logic.
+    CutLink,
+    /// The disk that the data is on is full.
+    FullDisk,
+    /// It cannot be written when the processes start.
+    ReadOnlyDisk,
+    /// No descriptor is left.
+    Descriptors(Role),
+    /// Clients that keep their connection and read nothing.
+    Deaf,
+    /// Clients that vanish without a word, and come back elsewhere.
+    HalfOpen,
+    /// Programs end and start again.
+    Restart,
+    /// Connections that send nonsense.
+    Garbage,
+    /// Connections that never log in.
+    Connections,
+    /// Logins that are refused.
+    Logins,
+    /// Logic is away while much is pushed.
+    Behind,
+}
+
+/// A fault of the catalogue.
+#[derive(Debug, Clone, Copy)]
+pub struct Fault {
+    /// On the command line.
+    pub name: &'static str,
+    /// What happens, in a sentence.
+    pub about: &'static str,
+    /// What kind of harm.
+    pub harm: Harm,
+    /// How long it is held unless asked for otherwise, in milliseconds: drawn between these.
+    pub hold_ms: (u64, u64),
+}
+
+const fn fault(name: &'static str, harm: Harm, hold_ms: (u64, u64), about: &'static str) -> Fault {
+    Fault { name, about, harm, hold_ms }
+}
+
+/// All of them.
+pub const CATALOGUE: &[Fault] = &[
+    fault("none", Harm::None, (1_000, 2_000), "nothing: what the others are compared with"),
+    fault(
+        "kill-gateway",
+        Harm::Kill(Role::Gateway),
+        (0, 300),
+        "kill -9 of a gateway, started again",
+    ),
+    fault("kill-logic", Harm::Kill(Role::Logic), (0, 300), "kill -9 of a logic, started again"),
+    fault(
+        "kill-message",
+        Harm::Kill(Role::Message),
+        (0, 300),
+        "kill -9 of store, routes and queue, started again",
+    ),
+    fault("kill-web", Harm::Kill(Role::Web), (0, 300), "kill -9 of an HTTP process, started again"),
+    fault("kill-any", Harm::KillAny, (0, 300), "kill -9 of any process, started again"),
+    fault(
+        "stop-gateway",
+        Harm::Stop(Role::Gateway),
+        (500, 5_000),
+        "SIGSTOP of a gateway for seconds",
+    ),
+    fault("stop-logic", Harm::Stop(Role::Logic), (500, 5_000), "SIGSTOP of a logic for seconds"),
+    fault(
+        "stop-message",
+        Harm::Stop(Role::Message),
+        (500, 5_000),
+        "SIGSTOP of store, routes and queue for seconds",
+    ),
+    fault(
+        "stop-web",
+        Harm::Stop(Role::Web),
+        (500, 5_000),
+        "SIGSTOP of an HTTP process for seconds",
+    ),
+    fault(
+        "cut-link",
+        Harm::CutLink,
+        (1_000, 8_000),
+        "no byte passes between a gateway and logic; --hold 180 for minutes",
+    ),
+    fault(
+        "full-disk",
+        Harm::FullDisk,
+        (1_000, 4_000),
+        "the disk with the data is full, then has room again",
+    ),
+    fault(
+        "read-only-disk",
+        Harm::ReadOnlyDisk,
+        (1_000, 3_000),
+        "killed, and started again on a disk that cannot be written for a while",
+    ),
+    fault(
+        "descriptors-gateway",
+        Harm::Descriptors(Role::Gateway),
+        (1_000, 4_000),
+        "no descriptor is left in a gateway, while clients come back",
+    ),
+    fault(
+        "descriptors-web",
+        Harm::Descriptors(Role::Web),
+        (1_000, 4_000),
+        "no descriptor is left in an HTTP process",
+    ),
+    fault(
+        "descriptors-message",
+        Harm::Descriptors(Role::Message),
+        (1_000, 4_000),
+        "no descriptor is left for store, routes and queue",
+    ),
+    fault(
+        "deaf-clients",
+        Harm::Deaf,
+        (2_000, 10_000),
+        "a part of the clients keeps its connection and reads nothing (zero window)",
+    ),
+    fault(
+        "half-open-clients",
+        Harm::HalfOpen,
+        (5_000, 15_000),
+        "a part of the clients vanishes without a word",
+    ),
+    fault(
+        "restart-clients",
+        Harm::Restart,
+        (0, 2_000),
+        "a part of the clients' programs ends, and starts again from what it stored",
+    ),
+    fault(
+        "garbage",
+        Harm::Garbage,
+        (500, 2_000),
+        "connections that send nonsense, before and after a login",
+    ),
+    fault(
+        "connection-flood",
+        Harm::Connections,
+        (1_000, 3_000),
+        "thousands of connections that never log in",
+    ),
+    fault(
+        "login-flood",
+        Harm::Logins,
+        (1_000, 3_000),
+        "a storm of logins with tokens that are no good",
+    ),
+    fault(
+        "queue-behind",
+        Harm::Behind,
+        (3_000, 6_000),
+        "logic is away while pushes pile up in the queue",
+    ),
+];
+
+/// The fault of a name.
+pub fn find(name: &str) -> Option<&'static Fault> {
+    CATALOGUE.iter().find(|fault| fault.name == name)
+}
+
+impl Fault {
+    /// Whether the system has what it harms; else why not.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn fits(&self, stage: &Stage) -> Result<(), &'static str> {
+        let has = |role| !stage.deployment.with_role(role).is_empty();
+        match self.harm {
+            Harm::Kill(role) | Harm::Stop(role) | Harm::Descriptors(role) if !has(role) => {
+                Err("no process has this role")
+            }
+            Harm::CutLink if !stage.deployment.has_links() => {
+                Err("gateway and logic are in one process")
+            }
+            Harm::FullDisk | Harm::ReadOnlyDisk if stage.disk.is_none() => {
+                Err("the data is not on a disk of its own (needs root)")
+            }
+            Harm::HalfOpen if !host::can_blackhole() => {
+                Err("not in a network namespace of its own (needs root)")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Does the harm at this moment, holds it, and takes it back. Returns when it was over.
+    ///
+    /// # Errors
+    /// If the host does not let it happen.
+    pub async fn strike(
+        &self,
+        stage: &Stage,
+        hold: Duration,
+        random: &mut Random,
+    ) -> Result<Instant> {
+        match self.harm {
+            Harm::None => tokio::time::sleep(hold).await,
+            Harm::Kill(role) => return Ok(parts::kill(stage, Some(role), hold, random).await),
+            Harm::KillAny => return Ok(parts::kill(stage, None, hold, random).await),
+            Harm::Stop(role) => parts::stop(stage, role, hold, random).await,
+            Harm::CutLink => parts::cut_link(stage, hold, random).await,
+            Harm::Behind => parts::leave_behind(stage, hold).await,
+            Harm::FullDisk => host::fill_disk(stage, hold).await?,
+            Harm::ReadOnlyDisk => host::forbid_writing(stage, hold).await?,
+            Harm::Descriptors(role) => host::take_descriptors(stage, role, hold, random).await,
+            Harm::Deaf => clients::stop_reading(stage, hold, random).await,
+            Harm::HalfOpen => clients::vanish(stage, hold).await?,
+            Harm::Restart => clients::restart(stage, hold, random).await,
+            Harm::Garbage => flood::garbage(stage, hold, random).await,
+            Harm::Connections => flood::connections(stage, hold, random).await,
+            Harm::Logins => flood::logins(stage, hold, random).await,
+        }
+        Ok(Instant::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        for fault in CATALOGUE {
+            assert_eq!(CATALOGUE.iter().filter(|other| other.name == fault.name).count(), 1);
+            assert!(find(fault.name).is_some() && fault.hold_ms.0 <= fault.hold_ms.1);
+        }
+        assert!(find("nothing").is_none());
+    }
+}

@@ -1,0 +1,281 @@
+//! Closing the books: accepted = delivered + expired + recalled + dead + pending + lost, receiver by receiver.
+
+use super::entry::{Entry, Kind};
+use super::{Breaches, Ledger, unix_ms};
+use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
+
+/// Losses that are described; all are counted.
+const EXAMPLES_MAX: usize = 20;
+
+/// Dead letters: message, device.
+pub type Dead = HashSet<(u64, u32)>;
+
+/// What became of a kept push for one receiver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The application has it.
+    Delivered,
+    /// Its time was over before.
+    Expired,
+    /// It was taken back before.
+    Recalled,
+    /// It is in the dead letters.
+    Dead,
+    /// The receiver has been away since.
+    Pending,
+    /// None of these.
+    Lost,
+}
+
+/// Receivers of kept pushes, by what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Balance {
+    /// Pushes.
+    pub pushes: u64,
+    /// Receivers of all pushes together; the sum of the others.
+    pub accepted: u64,
+    /// See [`Fate`].
+    pub delivered: u64,
+    /// See [`Fate`].
+    pub expired: u64,
+    /// See [`Fate`].
+    pub recalled: u64,
+    /// See [`Fate`].
+    pub dead: u64,
+    /// See [`Fate`].
+    pub pending: u64,
+    /// See [`Fate`].
+    pub lost: u64,
+}
+
+/// Receivers of live pushes: to who is connected, so what is not delivered is missed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct LiveBalance {
+    /// Pushes.
+    pub pushes: u64,
+    /// Receivers of all pushes together.
+    pub accepted: u64,
+    /// Who has it.
+    pub delivered: u64,
+    /// Who does not.
+    pub missed: u64,
+}
+
+/// The closed books.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Account {
+    /// Kept pushes by their kind. Of topics: whether a latecomer finds them in the log.
+    pub kept: BTreeMap<Kind, Balance>,
+    /// Live pushes by their kind; those to topics that are kept count here, too, for the members.
+    pub live: BTreeMap<Kind, LiveBalance>,
+    /// Pushes that were never answered, although asked for again and again.
+    pub unanswered: u64,
+    /// Pushes that were asked for more than once.
+    pub repeated: u64,
+    /// What must not happen.
+    pub breaches: Breaches,
+    /// Losses in words.
+    pub lost_examples: Vec<String>,
+}
+
+impl Balance {
+    fn add(&mut self, fate: Fate, count: u64) {
+        self.accepted += count;
+        *match fate {
+            Fate::Delivered => &mut self.delivered,
+            Fate::Expired => &mut self.expired,
+            Fate::Recalled => &mut self.recalled,
+            Fate::Dead => &mut self.dead,
+            Fate::Pending => &mut self.pending,
+            Fate::Lost => &mut self.lost,
+        } += count;
+    }
+
+    /// The sum of two.
+    pub fn plus(mut self, other: &Self) -> Self {
+        self.pushes += other.pushes;
+        self.accepted += other.accepted;
+        self.delivered += other.delivered;
+        self.expired += other.expired;
+        self.recalled += other.recalled;
+        self.dead += other.dead;
+        self.pending += other.pending;
+        self.lost += other.lost;
+        self
+    }
+}
+
+impl Entry {
+    /// What becomes of it for somebody who does not have it.
+    pub fn fate(&self, device: u32, away: bool, dead: &Dead, now_ms: u64) -> Fate {
+        let answer = self.answer();
+        match answer.id {
+            _ if answer.recalled => Fate::Recalled,
+            _ if answer.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms) => Fate::Expired,
+            Some(id) if dead.contains(&(id, device)) => Fate::Dead,
+            _ if away => Fate::Pending,
+            _ => Fate::Lost,
+        }
+    }
+}
+
+impl Ledger {
+    /// Closes the books. `is_away` tells devices that are not there to receive; `topic_logs` what a latecomer found in the topics' logs.
+    pub fn close(
+        &self,
+        is_away: impl Fn(u32) -> bool,
+        dead: &Dead,
+        topic_logs: &HashSet<u64>,
+    ) -> Account {
+        let mut account = Account { breaches: self.breaches(), ..Account::default() };
+        let now_ms = unix_ms();
+        for entry in self.entries() {
+            let answer = entry.answer();
+            account.repeated += u64::from(answer.attempts > 1);
+            let Some(id) = answer.id else {
+                account.unanswered += 1;
+                continue;
+            };
+            let order = &entry.order;
+            if !order.kept || order.kind == Kind::Topic {
+                account.live.entry(order.kind).or_default().add(&entry);
+            }
+            if !order.kept {
+                continue;
+            }
+            let balance = account.kept.entry(order.kind).or_default();
+            balance.pushes += 1;
+            let mut lost = None;
+            if order.kind == Kind::Topic {
+                let found = topic_logs.contains(&entry.number);
+                let fate =
+                    if found { Fate::Delivered } else { entry.fate(u32::MAX, false, dead, now_ms) };
+                balance.add(fate, 1);
+                lost = (fate == Fate::Lost).then_some(u32::MAX);
+            } else {
+                balance.add(Fate::Delivered, entry.seen_count() as u64);
+                for device in entry.unseen() {
+                    let fate = entry.fate(device, is_away(device), dead, now_ms);
+                    balance.add(fate, 1);
+                    if fate == Fate::Lost {
+                        lost = Some(device);
+                    }
+                }
+            }
+            if let Some(device) = lost
+                && account.lost_examples.len() < EXAMPLES_MAX
+            {
+                let kind = order.kind.name();
+                account.lost_examples.push(format!(
+                    "push {} ({kind}), message {id}, begun at {} us, accepted at {:?} us, device {device}",
+                    entry.number, entry.begun_us, answer.at_us
+                ));
+            }
+        }
+        account
+    }
+
+    /// Receivers that are there, and wait for a kept push.
+    pub fn waiting(&self, is_away: impl Fn(u32) -> bool) -> usize {
+        let (now_ms, dead) = (unix_ms(), Dead::new());
+        let entries = self.entries();
+        let open = entries.iter().filter(|entry| {
+            let order = &entry.order;
+            order.kept && order.kind != Kind::Topic && entry.answer().id.is_some()
+        });
+        open.map(|entry| {
+            if entry.seen_count() == entry.order.audience.len() {
+                return 0;
+            }
+            let waits =
+                |&device: &u32| entry.fate(device, is_away(device), &dead, now_ms) == Fate::Lost;
+            entry.unseen().filter(waits).count()
+        })
+        .sum()
+    }
+}
+
+impl LiveBalance {
+    fn add(&mut self, entry: &Entry) {
+        let (accepted, delivered) = (entry.order.audience.len() as u64, entry.seen_count() as u64);
+        self.pushes += 1;
+        self.accepted += accepted;
+        self.delivered += delivered;
+        self.missed += accepted - delivered;
+    }
+}
+
+impl Account {
+    /// All kinds of kept pushes together.
+    pub fn kept_total(&self) -> Balance {
+        self.kept.values().fold(Balance::default(), |sum, balance| sum.plus(balance))
+    }
+
+    /// Whether everything promised was kept.
+    pub fn holds(&self) -> bool {
+        let breaches = &self.breaches;
+        self.kept_total().lost == 0
+            && breaches.duplicates + breaches.strays + breaches.disordered == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Book, Order, Receipt};
+    use super::*;
+
+    fn order(kept: bool) -> Order {
+        let audience = [1, 2, 3, 4].into();
+        Order { kind: Kind::Users, target: 0, kept, expire_time_s: 0, audience }
+    }
+
+    fn receive(ledger: &Ledger, device: u32, number: u64) {
+        let content = format!("{number} x").into();
+        ledger.receive(&mut Book::new(device), &Receipt { id: number + 100, content });
+    }
+
+    #[test]
+    fn every_receiver_has_one_fate() {
+        let ledger = Ledger::new();
+        let entry = ledger.open(order(true));
+        entry.attempt();
+        entry.accept(100, None, ledger.now_us());
+        receive(&ledger, 1, 0);
+        let away = |device| device == 2;
+        assert_eq!(ledger.waiting(away), 2);
+        let account = ledger.close(away, &[(100, 3)].into(), &HashSet::new());
+        let balance = account.kept[&Kind::Users];
+        let fates = (balance.delivered, balance.pending, balance.dead, balance.lost);
+        assert_eq!((balance.accepted, fates), (4, (1, 1, 1, 1)));
+        assert!(!account.holds() && account.lost_examples.len() == 1);
+    }
+
+    #[test]
+    fn recalled_and_expired_are_not_lost() {
+        let ledger = Ledger::new();
+        let entry = ledger.open(order(true));
+        entry.accept(100, None, 1);
+        entry.recall(false);
+        ledger.open(order(true)).accept(101, Some(5), 1);
+        ledger.open(order(true));
+        ledger.open(order(false)).accept(103, None, 1);
+        let account = ledger.close(|_| false, &Dead::new(), &HashSet::new());
+        let balance = account.kept_total();
+        assert_eq!((balance.recalled, balance.expired, balance.lost), (4, 4, 0));
+        assert_eq!((account.unanswered, account.live[&Kind::Users].missed), (1, 4));
+        assert!(account.holds());
+    }
+
+    #[test]
+    fn what_must_not_happen_is_counted() {
+        let ledger = Ledger::new();
+        ledger.open(order(true)).accept(100, None, 1);
+        receive(&ledger, 1, 0);
+        receive(&ledger, 1, 0);
+        receive(&ledger, 9, 0);
+        receive(&ledger, 1, 77);
+        let breaches = ledger.breaches();
+        assert_eq!((breaches.duplicates, breaches.strays), (1, 2));
+    }
+}

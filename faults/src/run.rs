@@ -1,0 +1,300 @@
+//! One run: a deployment, a crowd, traffic, and one fault again and again; in the end the books are closed.
+
+use crate::api::Api;
+use crate::audit::{Receipts, compare_receipts, dead_letters, push_live, read_topics};
+use crate::crowd::{APPS, Crowd, Mood, Population};
+use crate::deployment::{Deployment, Programs, Settings, Shape, make_folder};
+use crate::fault::{Fault, Harm, mount_disk};
+use crate::ledger::{Account, Ledger};
+use crate::random::Random;
+use crate::recovery::recover;
+use crate::stage::Stage;
+use crate::traffic::{Rates, Traffic};
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// For everybody to log in, on a busy machine.
+const ONLINE_PATIENCE: Duration = Duration::from_secs(120);
+/// For one cycle to recover; far beyond anything that is called working.
+const RECOVERY_PATIENCE: Duration = Duration::from_secs(180);
+/// For the last requests to be answered.
+const FINISH_PATIENCE: Duration = Duration::from_secs(60);
+/// How long nothing may arrive while something is waited for: longer than a redelivery.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(100);
+/// Cursors are written a fifth of a second late.
+const CURSOR_DELAY: Duration = Duration::from_secs(1);
+/// Cycles begin so long after the one before has recovered.
+const PAUSE_MS: (u64, u64) = (100, 1_500);
+/// In a thousand of the clients: away during the whole run.
+const AWAY: u64 = 20;
+/// Large enough for what a run writes.
+const DISK_MEBIBYTES: u64 = 256;
+const LOOK: Duration = Duration::from_millis(50);
+const TELL: Duration = Duration::from_secs(5);
+
+/// What is to be done.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The executables.
+    pub programs: Programs,
+    /// Which processes.
+    pub shape: Shape,
+    /// What they go through.
+    pub fault: &'static Fault,
+    /// How often.
+    pub cycles: usize,
+    /// For how long, instead of what the fault has.
+    pub hold: Option<Duration>,
+    /// Devices, about.
+    pub clients: usize,
+    /// Pushes.
+    pub rates: Rates,
+    /// Of all chance in it but the machine's.
+    pub seed: u64,
+    /// For data and logs; emptied by whoever made it.
+    pub folder: PathBuf,
+    /// Further configuration of the processes.
+    pub keys: Vec<(String, String)>,
+    /// Whether what happens is told on standard error meanwhile.
+    pub verbose: bool,
+}
+
+/// How it went.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// Of the fault.
+    pub fault: &'static str,
+    /// Times it was done.
+    pub cycles: usize,
+    /// Devices.
+    pub clients: usize,
+    /// To repeat it with.
+    pub seed: u64,
+    /// In milliseconds, from the end of the harm until pushes through every web arrived again; of a killed process, from its death.
+    pub recovery_ms: Vec<u64>,
+    /// The books.
+    pub account: Account,
+    /// Receipts asked for.
+    pub receipts: Receipts,
+    /// What failed, in words; nothing: the product kept its promises.
+    pub failures: Vec<String>,
+    /// What is worth knowing, and no failure.
+    pub notes: Vec<String>,
+    /// All of it.
+    pub seconds: f64,
+}
+
+impl Outcome {
+    /// A share of the recovery times is below this many milliseconds.
+    pub fn recovery_quantile_ms(&self, share: f64) -> Option<u64> {
+        let mut sorted = self.recovery_ms.clone();
+        sorted.sort_unstable();
+        let index = (sorted.len() as f64 * share).ceil() as usize;
+        sorted.get(index.saturating_sub(1)).copied()
+    }
+}
+
+/// Does it.
+///
+/// # Errors
+/// What keeps it from being done; a product that breaks promises is an outcome.
+pub async fn run(plan: &Plan) -> Result<Outcome> {
+    let begun = Instant::now();
+    let mut random = Random::new(plan.seed);
+    let stage = set_up(plan).await?;
+    if let Err(reason) = plan.fault.fits(&stage) {
+        bail!("{} cannot be done: {reason}", plan.fault.name);
+    }
+    let traffic = Traffic::start(
+        &stage.webs,
+        &stage.crowd.population,
+        &stage.ledger,
+        plan.rates,
+        random.bits(),
+    );
+    let mut failures = Vec::new();
+    let recovery_ms = cycles(plan, &stage, &mut random, &mut failures).await?;
+    let refused = traffic.refused();
+    if refused > 0 {
+        failures.push(format!("{refused} pushes were refused as wrong"));
+    }
+    traffic.finish(FINISH_PATIENCE).await;
+    let mut outcome = close(plan, &stage, failures).await?;
+    outcome.cycles = recovery_ms.len();
+    outcome.recovery_ms = recovery_ms;
+    outcome.seconds = begun.elapsed().as_secs_f64();
+    Ok(outcome)
+}
+
+async fn set_up(plan: &Plan) -> Result<Stage> {
+    let (data, logs) = (plan.folder.join("data"), plan.folder.join("logs"));
+    make_folder(&data)?;
+    make_folder(&logs)?;
+    let wants_disk = matches!(plan.fault.harm, Harm::FullDisk | Harm::ReadOnlyDisk);
+    let disk = wants_disk && mount_disk(&data, DISK_MEBIBYTES).is_ok();
+    let mut keys = plan.keys.clone();
+    // What retention removes would have to be accounted for, too.
+    keys.push(("retention.per_channel_max".into(), "0".into()));
+    let settings = Settings {
+        programs: plan.programs.clone(),
+        shape: plan.shape,
+        data: data.clone(),
+        logs,
+        keys,
+        seed: plan.seed,
+    };
+    let deployment = Deployment::start(&settings).await?;
+    let key = &deployment.secrets.api_key;
+    let webs: Vec<Api> = deployment.webs().iter().map(|web| Api::new(web, key)).collect();
+    for web in &webs {
+        let ready = async {
+            while !web.is_ready().await {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(ONLINE_PATIENCE, ready).await.context("a web is not ready")?;
+    }
+    for (tag, id) in APPS {
+        webs[0].create_app(tag, id).await?;
+    }
+    let population = Arc::new(Population::new(plan.clients));
+    let ledger = Arc::new(Ledger::new());
+    let crowd = Crowd::start(population, Arc::clone(&ledger), &deployment, plan.seed).await;
+    let stage = Stage { deployment, webs, crowd, ledger, disk: disk.then_some(data) };
+    wait_online(plan, &stage).await?;
+    Ok(stage)
+}
+
+/// Everybody logs in once: a device that is new would begin where its user's furthest is.
+async fn wait_online(plan: &Plan, stage: &Stage) -> Result<()> {
+    let crowd = &stage.crowd;
+    let until = Instant::now() + ONLINE_PATIENCE;
+    while crowd.online() < crowd.present() {
+        if Instant::now() > until {
+            bail!("only {} of {} clients are online", crowd.online(), crowd.present());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    recover(stage, RECOVERY_PATIENCE).await.context("pushes do not arrive, before any fault")?;
+    tokio::time::sleep(CURSOR_DELAY).await;
+    let mut random = Random::new(plan.seed ^ 1);
+    for device in &crowd.population.devices {
+        let may = device.version == 1 && !crowd.population.is_probe(device.number);
+        if may && random.permille(AWAY) {
+            crowd.set_mood(device.number, Mood::Away);
+        }
+    }
+    Ok(())
+}
+
+async fn cycles(
+    plan: &Plan,
+    stage: &Stage,
+    random: &mut Random,
+    failures: &mut Vec<String>,
+) -> Result<Vec<u64>> {
+    let mut recovery_ms = Vec::new();
+    let mut told = Instant::now();
+    for cycle in 1..=plan.cycles {
+        let pause_ms = random.between(PAUSE_MS.0, PAUSE_MS.1);
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        let drawn_ms = random.between(plan.fault.hold_ms.0, plan.fault.hold_ms.1);
+        let hold = plan.hold.unwrap_or(Duration::from_millis(drawn_ms));
+        let over = plan.fault.strike(stage, hold, random).await?;
+        if recover(stage, RECOVERY_PATIENCE).await.is_none() {
+            failures.push(format!("cycle {cycle}: no recovery within {RECOVERY_PATIENCE:?}"));
+            break;
+        }
+        recovery_ms.push(over.elapsed().as_millis() as u64);
+        if plan.verbose && told.elapsed() > TELL {
+            told = Instant::now();
+            let pushes = stage.ledger.entries().len();
+            let (online, present) = (stage.crowd.online(), stage.crowd.present());
+            eprintln!(
+                "{}: cycle {cycle} of {}, {pushes} pushes, {online} of {present} clients online, recovered in {} ms",
+                plan.fault.name,
+                plan.cycles,
+                recovery_ms.last().unwrap_or(&0)
+            );
+        }
+    }
+    Ok(recovery_ms)
+}
+
+async fn close(plan: &Plan, stage: &Stage, mut failures: Vec<String>) -> Result<Outcome> {
+    let is_away = |device| stage.crowd.mood(device) == Mood::Away;
+    settle(stage).await;
+    let missed = push_live(stage).await;
+    failures.extend(missed.iter().map(|text| format!("live, with nothing wrong: {text}")));
+    let topics = match read_topics(stage).await {
+        Ok(topics) => topics,
+        Err(error) => {
+            failures.push(format!("{error:#}"));
+            HashSet::new()
+        }
+    };
+    let dead = dead_letters(stage).await.context("the dead letters")?;
+    let receipts = compare_receipts(stage, &dead).await.context("the receipts")?;
+    let account = stage.ledger.close(is_away, &dead, &topics);
+    failures.extend(broken(&account));
+    if receipts.wrong > 0 {
+        failures.push(format!("{} of {} receipts are wrong", receipts.wrong, receipts.checked));
+    }
+    let deaths = stage.deployment.deaths();
+    failures.extend(deaths.iter().map(|death| format!("{} ended: {}", death.part, death.text)));
+    let dismissals = stage.crowd.dismissals();
+    let dismissals =
+        dismissals.iter().map(|(text, times)| format!("{times} clients dismissed: {text}"));
+    let mut notes: Vec<String> = dismissals.collect();
+    if receipts.forgotten > 0 {
+        let Receipts { checked, forgotten, .. } = receipts;
+        notes.push(format!("{forgotten} of {checked} pushes have no status any more"));
+    }
+    Ok(Outcome {
+        fault: plan.fault.name,
+        cycles: 0,
+        clients: stage.crowd.population.devices.len(),
+        seed: plan.seed,
+        recovery_ms: Vec::new(),
+        account,
+        receipts,
+        failures,
+        notes,
+        seconds: 0.0,
+    })
+}
+
+/// Waits until everybody who is there has what is kept for him, or nothing arrives any more.
+async fn settle(stage: &Stage) {
+    let is_away = |device| stage.crowd.mood(device) == Mood::Away;
+    let mut last = (usize::MAX, Instant::now());
+    loop {
+        let everybody = stage.crowd.online() >= stage.crowd.present();
+        let waiting = stage.ledger.waiting(is_away);
+        if waiting == 0 && everybody || last.1.elapsed() > SETTLE_PATIENCE {
+            return;
+        }
+        if waiting < last.0 {
+            last = (waiting, Instant::now());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What the books say against the product.
+fn broken(account: &Account) -> Vec<String> {
+    let breaches = &account.breaches;
+    let counts = [
+        (account.kept_total().lost, "receivers have lost a kept message"),
+        (breaches.duplicates, "messages were seen again by an application"),
+        (breaches.strays, "messages came to somebody else"),
+        (breaches.disordered, "kept messages came out of order"),
+        (account.unanswered, "pushes were never answered"),
+    ];
+    let bad = counts.into_iter().filter(|(count, _)| *count > 0);
+    bad.map(|(count, text)| format!("{count} {text}")).collect()
+}

@@ -1,0 +1,23 @@
+//! What a fault can lay hands on.
+
+use crate::api::Api;
+use crate::crowd::Crowd;
+use crate::deployment::Deployment;
+use crate::ledger::Ledger;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The running system: product, clients, books.
+#[derive(Debug)]
+pub struct Stage {
+    /// The product.
+    pub deployment: Deployment,
+    /// Its HTTP interfaces, one of each web process.
+    pub webs: Vec<Api>,
+    /// Its clients.
+    pub crowd: Crowd,
+    /// The truth.
+    pub ledger: Arc<Ledger>,
+    /// Where the data is mounted, if on a disk of its own.
+    pub disk: Option<PathBuf>,
+}
