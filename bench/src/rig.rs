@@ -73,9 +73,9 @@ impl<D: Driver> Rig<D> {
             for report in batch {
                 let FromShard::Opened { opened, .. } = report else { continue };
                 let conn = opened.conn;
-                self.tell(ToShard::Admit(Admit { conn, ..Admit::default() }));
+                self.tell(ToShard::Admit(LINK, Admit { conn, ..Admit::default() }));
                 // Nothing is to be replayed.
-                self.tell(ToShard::SyncDone(SyncDone { conn, ..SyncDone::default() }));
+                self.tell(ToShard::SyncDone(LINK, SyncDone { conn, ..SyncDone::default() }));
             }
         }
     }

@@ -34,6 +34,24 @@ impl LinkSet {
         self.links.is_empty()
     }
 
+    /// Whether a logic has a session, whose [`session_hash`] is only asked for if there are several.
+    pub fn is_owner(&self, link: LinkId, session_hash: impl FnOnce() -> u64) -> bool {
+        match &*self.links {
+            [(only, _)] => *only == link,
+            _ => self.pick(session_hash()) == Some(link),
+        }
+    }
+
+    /// Whether this one is attached.
+    pub fn contains(&self, link: LinkId) -> bool {
+        self.links.iter().any(|&(id, _)| id == link)
+    }
+
+    /// Whether several are attached.
+    pub fn are_several(&self) -> bool {
+        self.links.len() > 1
+    }
+
     /// The logic that has a session with this [`session_hash`]; none if nobody is attached. When one comes or goes, only the sessions
     /// that it gets or had change hands.
     pub fn pick(&self, session_hash: u64) -> Option<LinkId> {

@@ -19,12 +19,12 @@ pub struct Apps {
 pub enum ToShard {
     /// A message for an audience.
     Deliver(Job),
-    /// Verdict on a login.
-    Admit(gpusher_proto::gateway::Admit),
+    /// Verdict on a login. This and the ends of a replay count only from the logic that has the session.
+    Admit(LinkId, gpusher_proto::gateway::Admit),
     /// Hold: a replay follows.
-    SyncStart(ConnId),
+    SyncStart(LinkId, ConnId),
     /// The replay is complete.
-    SyncDone(SyncDone),
+    SyncDone(LinkId, SyncDone),
     /// Close with a reason.
     Kick(Kick),
     /// Drop a message wherever it waits, tell those who may have it.
@@ -34,9 +34,11 @@ pub enum ToShard {
     /// The app table.
     Apps(Arc<Apps>),
     /// Who is attached from now on; replaces the last set. The shard announces every session whose link is another than before, as
-    /// `FromShard::Opened` (`again`, or not if its verdict is still out), then reports `FromShard::Announced`. While the set is empty, events
+    /// `FromShard::Opened` (`again`, or not if its verdict is still out), and as `Moved` to the one that had it, then reports `FromShard::Announced`. While the set is empty, events
     /// of connections are not reported, and logins are admitted by the shard itself after a while.
     Links(Arc<LinkSet>),
+    /// Every session is announced again, whoever's it is.
+    AnnounceAgain,
     /// Ask clients to go: this many per second (0: at once), then close after the grace time.
     Drain {
         /// Connections a second; 0: all at once.

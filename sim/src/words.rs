@@ -78,6 +78,7 @@ pub(crate) fn in_words(event: &Event) -> Option<String> {
             format!("drained {} spilled {:?}", name(drained.conn), positions(&drained.spilled_from))
         }
         event::Kind::Farewell(farewell) => format!("farewell {}", name(farewell.conn)),
+        event::Kind::Moved(moved) => format!("moved {}", name(moved.conn)),
         event::Kind::SyncRequest(asked) => format!("sync request {}", name(asked.conn)),
         event::Kind::Join(join) => {
             format!("join {} {} {:?}", name(join.conn), join.topic, join.since)

@@ -61,6 +61,8 @@ counts! {
     LoginsUnavailable = "counter" "logins_unavailable",
     /// Logins refused: their device is in a kick loop.
     KickLoops = "counter" "kick_loops",
+    /// Sessions that are another instance's from then on.
+    SessionsMoved = "counter" "sessions_moved",
     /// Connections replaced by a newer one of the same device.
     Replaced = "counter" "replaced",
     /// Messages replayed from logs.

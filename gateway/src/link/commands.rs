@@ -5,7 +5,7 @@ use super::hub::Hub;
 use super::joins::LOGIN;
 use super::membership::Key;
 use super::split::Split;
-use crate::mail::LinkId;
+use crate::mail::{LinkId, ToShard};
 use crate::metrics::LinkCount;
 use gpusher_proto::gateway::{Answer, ToGateway, command, event, to_gateway};
 use gpusher_proto::wire::Code;
@@ -52,6 +52,13 @@ impl Hub {
             }
             Some(command::Kind::Apps(apps)) => {
                 self.set_apps(apps.apps);
+                self.give_back(id);
+            }
+            Some(command::Kind::AnnounceAgain(_)) => {
+                // Who has just attached alone is told of everybody in any case.
+                if self.attached() > 1 {
+                    self.post_to_all(|| ToShard::AnnounceAgain);
+                }
                 self.give_back(id);
             }
             Some(command::Kind::Answer(answer)) => return self.on_answer(id, answer),

@@ -199,6 +199,11 @@ impl Hub {
         self.post_to_all(|| ToShard::Links(Arc::clone(&set)));
     }
 
+    /// How many logics there are.
+    pub(super) fn attached(&self) -> usize {
+        self.logics.iter().filter(|logic| logic.name.is_some()).count()
+    }
+
     /// Replaces the table of apps in all shards.
     pub(super) fn set_apps(&mut self, apps: Vec<gpusher_proto::gateway::App>) {
         let mut apps: Vec<_> = apps.into_iter().map(|app| (app.id, app.tag)).collect();

@@ -58,21 +58,21 @@ impl Layout {
         (conn.gateway() == self.gateway && conn.shard() < self.shards).then(|| conn.shard())
     }
 
-    /// Splits a command for shards. `Apps` and `MembershipAck` are the link's own: they come to nothing here.
+    /// Splits a command for shards. `Apps`, `MembershipAck` and `AnnounceAgain` are the link's own: they come to nothing here.
     pub(crate) fn split(self, link: LinkId, kind: command::Kind) -> Result<Split, Unsplittable> {
         use command::Kind;
         match kind {
             Kind::Delivery(delivery) => self.split_delivery(link, delivery),
             Kind::Recall(recall) => self.split_recall(recall),
-            Kind::Admit(admit) => self.one(admit.conn, ToShard::Admit(admit)),
+            Kind::Admit(admit) => self.one(admit.conn, ToShard::Admit(link, admit)),
             Kind::SyncStart(start) => {
-                self.one(start.conn, ToShard::SyncStart(ConnId::from_raw(start.conn)))
+                self.one(start.conn, ToShard::SyncStart(link, ConnId::from_raw(start.conn)))
             }
-            Kind::SyncDone(done) => self.one(done.conn, ToShard::SyncDone(done)),
+            Kind::SyncDone(done) => self.one(done.conn, ToShard::SyncDone(link, done)),
             Kind::Kick(kick) => self.one(kick.conn, ToShard::Kick(kick)),
             Kind::Answer(answer) => self.one(answer.conn, ToShard::Answer(answer)),
             Kind::Drain(drain) => Ok(self.split_drain(&drain)),
-            Kind::Apps(_) | Kind::MembershipAck(_) => Ok(Split::default()),
+            Kind::Apps(_) | Kind::MembershipAck(_) | Kind::AnnounceAgain(_) => Ok(Split::default()),
         }
     }
 
@@ -237,7 +237,7 @@ mod tests {
     fn a_command_for_one_connection_goes_to_its_shard() {
         let admit = Admit { conn: conn(1, 3), ..Admit::default() };
         let split = HERE.split(LINK, command::Kind::Admit(admit)).unwrap();
-        assert!(matches!(&split.mails[..], [(1, ToShard::Admit(_))]));
+        assert!(matches!(&split.mails[..], [(1, ToShard::Admit(LINK, _))]));
         assert_eq!(split.job, None);
         let stranger = Admit { conn: ConnId::new(9, 0, 0, 0).raw(), ..Admit::default() };
         let refused = HERE.split(LINK, command::Kind::Admit(stranger)).unwrap_err();

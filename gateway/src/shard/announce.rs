@@ -3,8 +3,8 @@
 use super::table::{Flags, Phase};
 use super::{Clock, Shard};
 use crate::links::LinkSet;
-use crate::mail::FromShard;
-use gpusher_proto::gateway::Opened;
+use crate::mail::{FromShard, LinkId};
+use gpusher_proto::gateway::{Moved, Opened, event::Kind};
 use gpusher_proto::wire::Encoding;
 use gpusher_sys::driver::Driver;
 use std::sync::Arc;
@@ -12,10 +12,15 @@ use std::sync::Arc;
 /// A walk over the table.
 #[derive(Debug)]
 pub(super) struct Announcing {
-    /// Who had the sessions before.
-    before: Arc<LinkSet>,
+    /// Who may have been told of sessions that the walk has not come to.
+    before: Vec<Arc<LinkSet>>,
+    /// Those whose logic is the same are told again, too.
+    all: bool,
     cursor: u32,
 }
+
+/// Sets that a walk remembers while it is started over; an older one's logics forget the sessions when they hear of them otherwise.
+const BEFORE_MAX: usize = 8;
 
 impl<D: Driver, C: Clock> Shard<D, C> {
     /// All sessions hold at once, so that nothing from a new logic passes what it has yet to replay; those whose logic is the same are
@@ -23,7 +28,19 @@ impl<D: Driver, C: Clock> Shard<D, C> {
     pub(super) fn on_links(&mut self, links: Arc<LinkSet>) {
         let before = std::mem::replace(&mut self.links, links);
         // What a walk under way has not told is told to whoever has it now, and the rest again: being told twice does no harm.
-        let before = if self.announcing.is_some() { Arc::default() } else { before };
+        let all = self.announcing.is_some();
+        self.begin_walk(before, all);
+    }
+
+    /// Something may have passed all sessions by.
+    pub(super) fn announce_all(&mut self) {
+        self.begin_walk(self.links.clone(), true);
+    }
+
+    fn begin_walk(&mut self, last: Arc<LinkSet>, all: bool) {
+        let mut before = self.announcing.take().map(|walk| walk.before).unwrap_or_default();
+        before.truncate(BEFORE_MAX - 1);
+        before.insert(0, last);
         if self.links.is_empty() {
             return self.end_announcement();
         }
@@ -32,27 +49,30 @@ impl<D: Driver, C: Clock> Shard<D, C> {
                 self.hold(slot, Flags::HOLD_LINK);
             }
         }
-        self.announcing = Some(Announcing { before, cursor: 0 });
+        self.announcing = Some(Announcing { before, all, cursor: 0 });
     }
 
     /// A slice of the walk, unless the link is behind.
     pub(super) fn announce_some(&mut self) {
-        let Some(Announcing { before, cursor }) = self.announcing.take() else { return };
+        let Some(mut walk) = self.announcing.take() else { return };
         if self.reports.len() > self.config.slice.reports_max {
-            self.announcing = Some(Announcing { before, cursor });
+            self.announcing = Some(walk);
             return;
         }
         let slice = u32::try_from(self.config.slice.announced_max).unwrap_or(u32::MAX);
-        let end = self.table.len().min(cursor.saturating_add(slice));
-        for slot in cursor..end {
+        let end = self.table.len().min(walk.cursor.saturating_add(slice));
+        for slot in walk.cursor..end {
             if self.table.flags[slot as usize].any(Flags::HOLD_LINK) {
-                self.announce(slot, &before);
+                self.announce(slot, &walk);
+            } else if self.table.phase[slot as usize] == Phase::Leaving {
+                self.announce_end(slot, &walk);
             }
         }
+        walk.cursor = end;
         if end == self.table.len() {
             self.end_announcement();
         } else {
-            self.announcing = Some(Announcing { before, cursor: end });
+            self.announcing = Some(walk);
         }
     }
 
@@ -62,25 +82,52 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         self.reports.push(FromShard::Announced { shard, revision });
     }
 
-    fn announce(&mut self, slot: u32, before: &LinkSet) {
-        let index = slot as usize;
-        let hash = self.table.identity[index].session_hash(self.table.app[index]);
-        let same = before.pick(hash) == self.links.pick(hash);
-        let opened = match self.table.phase[index] {
+    fn announce(&mut self, slot: u32, walk: &Announcing) {
+        let opened = match self.table.phase[slot as usize] {
             Phase::Pending => self.logins.0.get(&slot).map(|login| Opened::clone(&login.opened)),
             Phase::Member => Some(self.opened_again(slot)),
             _ => None,
         };
+        let hash = self.session_hash(slot);
+        let same =
+            !walk.all && walk.before.iter().all(|set| set.pick(hash) == self.links.pick(hash));
         if let (Some(opened), false) = (opened, same) {
             // It holds until the new logic has replayed, from where it knows the client to be: nothing kept that waits is needed for that, and what was
             // recalled meanwhile must not go out.
             self.hold(slot, Flags::HOLD_SYNC);
             self.backlogs.update(slot, |backlog| backlog.outbox.forget_kept());
             self.outgoing.to_check.push(slot);
+            let conn = opened.conn;
+            for link in self.owners_before(slot, walk) {
+                self.tell(slot, link, Kind::Moved(Moved { conn }));
+            }
             self.report_opened(slot, opened);
             self.abandon_joins(slot);
         }
         self.end_hold(slot, Flags::HOLD_LINK);
+    }
+
+    /// A connection on its way out: its new logic need not know of it, and the old one hears of the end at once.
+    fn announce_end(&mut self, slot: u32, walk: &Announcing) {
+        let index = slot as usize;
+        let owners = self.owners_before(slot, walk);
+        if owners.is_empty() || !self.table.flags[index].any(Flags::OPENED) {
+            return;
+        }
+        self.table.flags[index].set(Flags::OPENED, false);
+        let closed = self.closed_so_far(slot);
+        owners.into_iter().for_each(|link| self.tell(slot, link, Kind::Closed(closed.clone())));
+    }
+
+    /// Other logics than the present one that may take the session for theirs, and are still attached.
+    fn owners_before(&self, slot: u32, walk: &Announcing) -> Vec<LinkId> {
+        let hash = self.session_hash(slot);
+        let present = self.links.pick(hash);
+        let mut owners: Vec<_> = walk.before.iter().filter_map(|set| set.pick(hash)).collect();
+        owners.retain(|&owner| Some(owner) != present && self.links.contains(owner));
+        owners.sort_unstable();
+        owners.dedup();
+        owners
     }
 
     fn opened_again(&self, slot: u32) -> Opened {
@@ -98,7 +145,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             key: String::new(),
             epoch: 0,
             resume: Vec::new(),
-            at_ms: i64::try_from(self.now.unix_ms).unwrap_or(i64::MAX),
+            at_ms: self.now.unix_ms_of(self.table.since[slot as usize]),
             again: true,
         }
     }

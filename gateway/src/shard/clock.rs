@@ -37,6 +37,20 @@ impl Now {
     /// Deadlines are looked at this often; times kept per connection are counted in it.
     pub(crate) const TICK_MS: u64 = 250;
 
+    /// Fine enough to say which of two connections came first.
+    const MOMENT_MS: u64 = 16;
+
+    /// Number of the present moment, for logins; wraps after two years.
+    pub(crate) fn moment(self) -> u32 {
+        (self.monotonic_ms / Self::MOMENT_MS) as u32
+    }
+
+    /// Unix time of an earlier moment, in milliseconds.
+    pub(crate) fn unix_ms_of(self, moment: u32) -> i64 {
+        let ago_ms = u64::from(self.moment().wrapping_sub(moment)) * Self::MOMENT_MS;
+        i64::try_from(self.unix_ms.saturating_sub(ago_ms)).unwrap_or(i64::MAX)
+    }
+
     /// Number of the present tick; wraps after 34 years.
     pub(crate) fn tick(self) -> u32 {
         (self.monotonic_ms / Self::TICK_MS) as u32

@@ -1,7 +1,7 @@
 //! Mail from the link, in order.
 
 use super::{Clock, Shard};
-use crate::mail::{Audience, Job, RecallJob, ToShard};
+use crate::mail::{Audience, Job, LinkId, RecallJob, ToShard};
 use crate::metrics::ShardCount;
 use gpusher_proto::conn_id::ConnId;
 use gpusher_proto::gateway::{Answer, Kick};
@@ -27,9 +27,9 @@ impl<D: Driver, C: Clock> Shard<D, C> {
     fn obey(&mut self, mail: ToShard) {
         match mail {
             ToShard::Deliver(job) => self.on_deliver(job),
-            ToShard::Admit(admit) => self.on_admit(admit),
-            ToShard::SyncStart(conn) => self.on_sync_start(conn),
-            ToShard::SyncDone(done) => self.on_sync_done(&done),
+            ToShard::Admit(link, admit) => self.on_admit(link, admit),
+            ToShard::SyncStart(link, conn) => self.on_sync_start(link, conn),
+            ToShard::SyncDone(link, done) => self.on_sync_done(link, &done),
             ToShard::Kick(kick) => self.on_kick(&kick),
             ToShard::Recall(recall) => self.on_recall(&recall),
             ToShard::Answer(Answer { conn, request, code, value }) => {
@@ -40,6 +40,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             }
             ToShard::Apps(apps) => self.apps = Some(apps),
             ToShard::Links(links) => self.on_links(links),
+            ToShard::AnnounceAgain => self.announce_all(),
             ToShard::Drain { rate, reason, grace_ms, target } => {
                 self.on_drain(rate, reason, grace_ms, target);
             }
@@ -54,6 +55,16 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             self.counts.add(ShardCount::Absent, 1);
         }
         slot
+    }
+
+    /// The same, if the session is that logic's: another one's word about it is from before it moved.
+    pub(super) fn find_of(&mut self, link: LinkId, conn: ConnId) -> Option<u32> {
+        self.find(conn).filter(|&slot| self.is_owner(link, slot))
+    }
+
+    /// Whether a logic has the session.
+    pub(super) fn is_owner(&self, link: LinkId, slot: u32) -> bool {
+        self.links.is_owner(link, || self.session_hash(slot))
     }
 
     fn on_deliver(&mut self, Job { link, job, audience, push, replay }: Job) {

@@ -67,8 +67,14 @@ impl<D: Driver, C: Clock> Shard<D, C> {
 
     fn deliver(&mut self, slot: u32, job: JobKey) {
         let hot = self.table.hot[slot as usize];
+        let Job { link, replay, .. } = *self.jobs.get(job);
+        if replay && !self.is_owner(link, slot) {
+            // Of a replay that ended with the session's move.
+            self.jobs.get_mut(job).overflowed += 1;
+            return;
+        }
         let content = self.content(job, hot.encoding());
-        let passes = self.jobs.get(job).replay && self.table.phase[slot as usize] == Phase::Member;
+        let passes = replay && self.table.phase[slot as usize] == Phase::Member;
         if hot.has(Hot::HOLD) && !passes {
             self.queue_message(slot, content, Lane::Hold);
         } else if passes && self.backlogs.get(slot).is_some_and(|it| it.replay_broken) {

@@ -10,6 +10,7 @@
 
 use super::table::{Flags, Hot, Phase};
 use super::{Clock, Shard};
+use crate::mail::LinkId;
 use gpusher_proto::conn_id::ConnId;
 use gpusher_proto::gateway::{Drained, Message, SyncDone, event::Kind};
 use gpusher_proto::wire::{ChannelKind, Position};
@@ -60,15 +61,15 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         }
     }
 
-    pub(super) fn on_sync_start(&mut self, conn: ConnId) {
-        let Some(slot) = self.find(conn) else { return };
+    pub(super) fn on_sync_start(&mut self, link: LinkId, conn: ConnId) {
+        let Some(slot) = self.find_of(link, conn) else { return };
         self.hold(slot, Flags::HOLD_SYNC);
         self.table.flags[slot as usize].set(Flags::SYNC_DUE, true);
         self.backlogs.update(slot, |backlog| backlog.replay_broken = false);
     }
 
-    pub(super) fn on_sync_done(&mut self, done: &SyncDone) {
-        let Some(slot) = self.find(ConnId::from_raw(done.conn)) else { return };
+    pub(super) fn on_sync_done(&mut self, link: LinkId, done: &SyncDone) {
+        let Some(slot) = self.find_of(link, ConnId::from_raw(done.conn)) else { return };
         if self.table.phase[slot as usize] != Phase::Member {
             return;
         }

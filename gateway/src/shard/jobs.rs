@@ -14,7 +14,7 @@ pub(crate) struct JobKey(u32);
 /// One delivery.
 #[derive(Debug)]
 pub(crate) struct Job {
-    link: LinkId,
+    pub(crate) link: LinkId,
     number: u64,
     pub(crate) push: Arc<EncodedPush>,
     /// Goes past the hold.

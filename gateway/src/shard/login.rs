@@ -5,7 +5,7 @@ use super::members::Joined;
 use super::react::{Asked, LoginAsked};
 use super::table::{Flags, Hot, Phase};
 use super::{Clock, Shard};
-use crate::mail::{Apps, FromShard};
+use crate::mail::{Apps, FromShard, LinkId};
 use crate::metrics::ShardCount;
 use crate::token::TokenError;
 use gpusher_proto::gateway::{Admit, Opened};
@@ -50,6 +50,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         self.table.set_encoding(slot, encoding);
         self.table.phase[index] = Phase::Pending;
         self.table.heard[index] = self.now.tick();
+        self.table.since[index] = self.now.moment();
         self.table.app[index] = opened.app_id;
         self.table.identity[index] = Identity::new(&opened.user, &opened.device);
         opened.conn = self.table.id(slot).raw();
@@ -74,11 +75,9 @@ impl<D: Driver, C: Clock> Shard<D, C> {
     }
 
     /// Logic's verdict.
-    pub(super) fn on_admit(&mut self, admit: Admit) {
+    pub(super) fn on_admit(&mut self, link: LinkId, admit: Admit) {
         let conn = gpusher_proto::conn_id::ConnId::from_raw(admit.conn);
-        let Some(slot) = self.table.find(conn) else {
-            return self.counts.add(ShardCount::Absent, 1);
-        };
+        let Some(slot) = self.find_of(link, conn) else { return };
         // A second link may give a verdict on what the first has admitted.
         if self.table.phase[slot as usize] != Phase::Pending {
             return;

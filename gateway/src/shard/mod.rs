@@ -57,7 +57,7 @@ pub use clock::{Clock, SystemClock};
 pub use config::{ShardConfig, Slice};
 pub use table::BYTES_PER_CONNECTION;
 
-use crate::links::LinkSet;
+use crate::links::{LinkId, LinkSet};
 use crate::mail::{Apps, FromShard, ToLink, ToShard};
 use crate::metrics::{ShardCount, ShardCounts};
 use clock::Now;
@@ -253,18 +253,27 @@ impl<D: Driver, C> Shard<D, C> {
             self.counts.add(ShardCount::EventsUnlinked, 1);
             return false;
         };
-        let app_id = self.table.app[slot as usize];
-        self.reports.push(FromShard::Event { link, app_id, event });
+        self.tell(slot, link, event);
         true
     }
 
+    /// Reports an event of a connection to one of the logics.
+    fn tell(&mut self, slot: u32, link: LinkId, event: gpusher_proto::gateway::event::Kind) {
+        let app_id = self.table.app[slot as usize];
+        self.reports.push(FromShard::Event { link, app_id, event });
+    }
+
     /// The logic that has the session.
-    fn link_of(&self, slot: u32) -> Option<crate::links::LinkId> {
+    fn link_of(&self, slot: u32) -> Option<LinkId> {
         if self.links.is_empty() {
             return None;
         }
+        self.links.pick(self.session_hash(slot))
+    }
+
+    fn session_hash(&self, slot: u32) -> u64 {
         let index = slot as usize;
-        self.links.pick(self.table.identity[index].session_hash(self.table.app[index]))
+        self.table.identity[index].session_hash(self.table.app[index])
     }
 }
 

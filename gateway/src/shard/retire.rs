@@ -203,6 +203,19 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         self.driver.close(slot);
     }
 
+    /// What logic would hear of a leaving connection if it were closed now.
+    pub(super) fn closed_so_far(&self, slot: u32) -> Closed {
+        let last_words = self.leaving.by_slot.get(&slot);
+        let backlog = self.backlogs.get(slot);
+        let unwritten = backlog.map(|it| it.outbox.unwritten_from()).unwrap_or_default();
+        Closed {
+            conn: self.table.id(slot).raw(),
+            reason: last_words.map_or(0, |words| u32::from(words.code)),
+            unwritten_from: unwritten.positions().map(Into::into).collect(),
+            through: last_words.map(|words| words.through.clone()).unwrap_or_default(),
+        }
+    }
+
     /// Counts the live messages that are lost with it; returns where the kept ones begin.
     fn drop_outbox(&mut self, slot: u32) -> Gap {
         let Some(mut backlog) = self.backlogs.remove(slot) else { return Gap::default() };

@@ -123,6 +123,8 @@ pub(crate) struct Table {
     generation: Vec<u32>,
     /// Tick of the last bytes received; until admission, of the accept.
     pub(crate) heard: Vec<u32>,
+    /// Moment of the login.
+    pub(crate) since: Vec<u32>,
     pub(crate) app: Vec<u32>,
     pub(crate) session: Vec<Session>,
     pub(crate) identity: Vec<Identity>,
@@ -134,7 +136,7 @@ pub(crate) struct Table {
 pub const BYTES_PER_CONNECTION: usize = size_of::<Hot>()
     + size_of::<Phase>()
     + size_of::<Flags>()
-    + size_of::<u32>() * 3
+    + size_of::<u32>() * 4
     + size_of::<Session>()
     + size_of::<Identity>()
     + size_of::<u32>() * 3;
@@ -154,6 +156,7 @@ impl Table {
             flags: Vec::with_capacity(slots_max),
             generation: Vec::with_capacity(slots_max),
             heard: Vec::with_capacity(slots_max),
+            since: Vec::with_capacity(slots_max),
             app: Vec::with_capacity(slots_max),
             session: Vec::with_capacity(slots_max),
             identity: Vec::with_capacity(slots_max),
@@ -182,6 +185,7 @@ impl Table {
         self.flags.push(Flags::default());
         self.generation.push(self.first_generation);
         self.heard.push(0);
+        self.since.push(0);
         self.app.push(0);
         self.session.push(Session::new());
         self.identity.push(Identity::default());

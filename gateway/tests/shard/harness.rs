@@ -136,7 +136,7 @@ impl Harness {
             _ => None,
         };
         let conn = self.until(|harness| harness.take(opened));
-        self.tell(ToShard::Admit(Admit { conn: conn.raw(), ..Admit::default() }));
+        self.tell(ToShard::Admit(LINK, Admit { conn: conn.raw(), ..Admit::default() }));
         self.sync_done(conn, 0);
         let mut client = Client { stream, conn, received: Vec::new() };
         assert_eq!(self.next(&mut client), Got::Welcome);
@@ -147,7 +147,7 @@ impl Harness {
     /// The replay is complete up to this sequence of the own channel.
     pub(crate) fn sync_done(&self, conn: ConnId, seq: u64) {
         let positions = vec![Position { channel: ChannelKind::Own.into(), seq }];
-        self.tell(ToShard::SyncDone(SyncDone { conn: conn.raw(), positions, request: None }));
+        self.tell(ToShard::SyncDone(LINK, SyncDone { conn: conn.raw(), positions, request: None }));
     }
 
     pub(crate) fn deliver(&mut self, audience: Audience, message: Message, replay: bool) -> u64 {

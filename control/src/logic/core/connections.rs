@@ -1,7 +1,7 @@
 //! Links and connections that come and go, and acknowledgements.
 
 use super::*;
-use gpusher_proto::gateway::{Ack, ChannelKind, Closed, Farewell, Position};
+use gpusher_proto::gateway::{Ack, ChannelKind, Closed, Farewell, Moved, Position};
 
 impl Core {
     /// A gateway said hello. A link of the same gateway's older process, or an older link of the same process, ends.
@@ -143,6 +143,16 @@ impl Core {
         if let Some(session) = self.sessions.get_mut(farewell.conn) {
             session.leaving = true;
         }
+    }
+
+    /// Another instance has the session. What is known of it here is its cursor.
+    pub(super) fn on_moved(&mut self, key: LinkKey, moved: &Moved) {
+        self.count(Count::SessionsMoved, 1);
+        let link = self.link(key);
+        let taken = std::mem::take(&mut link.taken);
+        self.take_shared_as_read(moved.conn, &taken);
+        self.link(key).taken = taken;
+        self.forget_session(moved.conn);
     }
 
     pub(super) fn on_closed(&mut self, closed: Closed) {

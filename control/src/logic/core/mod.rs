@@ -246,6 +246,8 @@ impl Core {
             event::Kind::Announced(_) => self.on_gateway_announced(key),
             event::Kind::Load(load) => self.on_load(key, load),
             event::Kind::Farewell(farewell) => self.on_farewell(&farewell),
+            event::Kind::Moved(moved) => self.on_moved(key, &moved),
+            event::Kind::Handed(_) | event::Kind::Logics(_) => {}
         }
     }
 
@@ -375,9 +377,12 @@ fn conn_of(kind: &event::Kind) -> Option<u64> {
         event::Kind::SyncRequest(event) => Some(event.conn),
         event::Kind::Drained(event) => Some(event.conn),
         event::Kind::Farewell(event) => Some(event.conn),
+        event::Kind::Moved(event) => Some(event.conn),
         event::Kind::Outcome(_)
         | event::Kind::Membership(_)
         | event::Kind::Announced(_)
+        | event::Kind::Handed(_)
+        | event::Kind::Logics(_)
         | event::Kind::Load(_) => None,
     }
 }

@@ -60,10 +60,10 @@ async fn commands_of_one_connection_keep_their_order() {
         command::Kind::Kick(Kick { conn: id, ..Kick::default() }),
     ];
     logic.commands(commands).await;
-    assert!(matches!(rig.mail(1).await, ToShard::Admit(_)));
-    assert!(matches!(rig.mail(1).await, ToShard::SyncStart(_)));
+    assert!(matches!(rig.mail(1).await, ToShard::Admit(..)));
+    assert!(matches!(rig.mail(1).await, ToShard::SyncStart(..)));
     assert!(matches!(rig.mail(1).await, ToShard::Deliver(_)));
-    assert!(matches!(rig.mail(1).await, ToShard::SyncDone(_)));
+    assert!(matches!(rig.mail(1).await, ToShard::SyncDone(..)));
     assert!(matches!(rig.mail(1).await, ToShard::Kick(_)));
 }
 

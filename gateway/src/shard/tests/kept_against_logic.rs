@@ -308,7 +308,7 @@ impl World {
                     self.jobs.insert(job, Delivered { conn: Some(conn), page: Some(page), seq });
                 }
                 Some(Sent::Start(conn)) => {
-                    self.rig.tell(ToShard::SyncStart(ConnId::from_raw(conn)));
+                    self.rig.tell(ToShard::SyncStart(LINK, ConnId::from_raw(conn)));
                 }
                 Some(Sent::Done(conn, positions)) => {
                     self.rig.sync_done(ConnId::from_raw(conn), &positions);

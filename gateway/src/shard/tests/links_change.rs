@@ -5,11 +5,13 @@ use crate::links::{LinkId, LinkSet};
 use crate::mail::{Audience, FromShard, ToShard};
 use crate::metrics::ShardCount;
 use crate::shard::ShardConfig;
+use gpusher_proto::gateway::{Kick, SyncDone, event::Kind};
 use gpusher_proto::wire::ChannelKind::{App, Own};
 use std::sync::Arc;
 
-fn links(rig: &Rig, revision: u64, names: &[(u32, &'static str)]) {
+fn links(rig: &mut Rig, revision: u64, names: &[(u32, &'static str)]) {
     let links = names.iter().map(|&(id, name)| (LinkId(id), name));
+    rig.link = names.first().map_or(rig.link, |&(id, _)| LinkId(id));
     rig.tell(ToShard::Links(Arc::new(LinkSet::new(revision, links))));
 }
 
@@ -24,6 +26,18 @@ fn opened(rig: &mut Rig) -> Vec<(u32, String, bool)> {
         }
     });
     opened.collect()
+}
+
+/// Connections that a logic was told it does not have any more.
+fn moved_from(rig: &mut Rig, from: LinkId) -> impl Iterator<Item = u64> {
+    rig.settle();
+    let reports = std::mem::take(&mut rig.reports);
+    reports.into_iter().filter_map(move |report| match report {
+        FromShard::Event { link, event: Kind::Moved(moved), .. } if link == from => {
+            Some(moved.conn)
+        }
+        _ => None,
+    })
 }
 
 #[test]
@@ -45,7 +59,7 @@ fn a_login_without_logic_is_admitted_alone_after_a_while() {
     let not_available = gpusher_proto::wire::Code::NotAvailable.number();
     assert_eq!(rig.frames(peer), [Got::Answer { request: 9, code: not_available }]);
     // Logic comes: it is told, replays, and only then the rest is delivered.
-    links(&rig, 1, &[(4, "logic")]);
+    links(&mut rig, 1, &[(4, "logic")]);
     assert_eq!(opened(&mut rig), [(4, "alice".to_owned(), true)]);
     assert_eq!(rig.announced(), [1]);
     rig.deliver(Audience::App(APP), kept(App, 2), false);
@@ -62,7 +76,7 @@ fn a_login_that_waits_is_told_to_the_logic_that_comes() {
     let peer = rig.net.connect();
     rig.say(peer, login("alice"));
     rig.settle();
-    links(&rig, 1, &[(4, "logic")]);
+    links(&mut rig, 1, &[(4, "logic")]);
     assert_eq!(opened(&mut rig), [(4, "alice".to_owned(), false)]);
     rig.admit(gpusher_proto::conn_id::ConnId::new(0, 0, 0, 0));
     rig.settle();
@@ -75,7 +89,7 @@ fn only_sessions_whose_logic_is_another_are_told_and_hold() {
     config.slice.announced_max = 3;
     let mut rig = Rig::new(config);
     let members = rig.members(40);
-    links(&rig, 2, &[(LINK.0, "logic"), (7, "second")]);
+    links(&mut rig, 2, &[(LINK.0, "logic"), (7, "second")]);
     // While the walk is under way, everybody holds.
     rig.turn();
     let job = rig.deliver(Audience::App(APP), live(App, 1), false);
@@ -85,11 +99,19 @@ fn only_sessions_whose_logic_is_another_are_told_and_hold() {
     assert!(moved.iter().all(|(link, _, again)| *link == 7 && *again));
     assert!((10..30).contains(&moved.len()), "{}", moved.len());
     assert_eq!(rig.announced(), [1, 2]);
+    let told: Vec<u64> = moved_from(&mut rig, LINK).collect();
     for (number, &(peer, conn)) in members.iter().enumerate() {
         let has_moved = moved.iter().any(|(_, user, _)| *user == format!("user-{number}"));
         assert_eq!(rig.seqs(peer).len(), usize::from(!has_moved));
+        assert_eq!(told.contains(&conn.raw()), has_moved, "the one that had it is told");
         if has_moved {
+            // What the logic that had it still says of its replay means nothing.
+            rig.deliver(Audience::Connections(vec![conn]), kept(App, 1), true);
             rig.sync_done(conn, &[]);
+            rig.settle();
+            assert_eq!(rig.frames(peer), []);
+            let done = SyncDone { conn: conn.raw(), ..SyncDone::default() };
+            rig.tell(ToShard::SyncDone(LinkId(7), done));
             rig.settle();
             assert_eq!(rig.frames(peer), [Got::Push(App, 1), Got::Synced]);
         }
@@ -100,16 +122,57 @@ fn only_sessions_whose_logic_is_another_are_told_and_hold() {
 fn without_logic_connections_stay() {
     let mut rig = Rig::new(ShardConfig::default());
     let (peer, conn) = rig.member("alice");
-    links(&rig, 2, &[]);
+    links(&mut rig, 2, &[]);
     rig.settle();
     assert_eq!(rig.announced(), [1, 2]);
     rig.say(peer, HEARTBEAT);
     rig.settle();
     assert_eq!(rig.frames(peer), [Got::Heartbeat]);
-    links(&rig, 3, &[(5, "logic")]);
+    links(&mut rig, 3, &[(5, "logic")]);
     assert_eq!(opened(&mut rig), [(5, "alice".to_owned(), true)]);
     rig.unicast(conn, live(Own, 1));
     rig.sync_done(conn, &[]);
     rig.settle();
     assert_eq!(rig.frames(peer), [Got::Push(Own, 1), Got::Synced]);
+}
+
+#[test]
+fn a_connection_on_its_way_out_ends_for_the_logic_that_had_it() {
+    let mut rig = Rig::new(ShardConfig::default());
+    let members = rig.members(20);
+    for &(peer, _) in &members {
+        rig.net.set_room(peer, 0);
+    }
+    rig.deliver(Audience::App(APP), kept(App, 4), false);
+    rig.turn();
+    for &(_, conn) in &members {
+        rig.tell(ToShard::Kick(Kick { conn: conn.raw(), reason: 200, ..Kick::default() }));
+    }
+    rig.turn();
+    rig.reports.clear();
+    links(&mut rig, 2, &[(LINK.0, "logic"), (7, "second")]);
+    rig.pass_ms(3_000);
+    let ends = |link: u32| {
+        let ends = rig.reports.iter().filter_map(move |report| match report {
+            FromShard::Event { link: to, event: Kind::Closed(closed), .. } if to.0 == link => {
+                Some(closed.unwritten_from.first().map(|first| first.seq))
+            }
+            _ => None,
+        });
+        ends.collect::<Vec<_>>()
+    };
+    assert!(ends(7).is_empty());
+    assert_eq!(ends(LINK.0), vec![Some(4); 20]);
+}
+
+#[test]
+fn an_announced_session_is_as_old_as_it_is() {
+    let mut rig = Rig::new(ShardConfig::default());
+    let since_ms = rig.unix_ms() as i64;
+    let (_, conn) = rig.member("alice");
+    rig.pass_ms(60_000);
+    rig.tell(ToShard::AnnounceAgain);
+    let (again, opened) = rig.opened();
+    assert_eq!((again, opened.again), (conn, true));
+    assert!((opened.at_ms - since_ms).abs() <= 32, "{since_ms} {opened:?}");
 }

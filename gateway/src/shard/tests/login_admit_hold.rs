@@ -114,13 +114,13 @@ fn a_refusal_says_why_and_closes() {
     let mut rig = Rig::new(ShardConfig::default());
     let (peer, conn) = rig.login_v1("alice");
     let code = u32::from(Code::UserUnavailable.number());
-    rig.tell(ToShard::Admit(Admit { conn: conn.raw(), code, ..Admit::default() }));
+    rig.tell(ToShard::Admit(LINK, Admit { conn: conn.raw(), code, ..Admit::default() }));
     rig.settle();
     assert_eq!(rig.frames(peer), [Got::Close(Code::UserUnavailable.number())]);
     assert!(rig.net.is_closed(peer));
     assert_eq!(rig.closed()[0].reason, code);
     let (peer, conn) = rig.login_v0("bob", "app_gpusher");
-    rig.tell(ToShard::Admit(Admit { conn: conn.raw(), code, ..Admit::default() }));
+    rig.tell(ToShard::Admit(LINK, Admit { conn: conn.raw(), code, ..Admit::default() }));
     rig.settle();
     let frames = rig.frames(peer);
     assert!(matches!(frames[..], [Got::V0(FrameType::General, 7, 1..)]), "{frames:?}");
@@ -166,12 +166,12 @@ fn a_sync_frame_of_version_0_is_answered_after_the_replay() {
     rig.settle();
     let [Kind::SyncRequest(asked)] = &rig.events()[..] else { panic!("one request") };
     assert_eq!(asked.request, Some(33));
-    rig.tell(ToShard::SyncStart(conn));
+    rig.tell(ToShard::SyncStart(LINK, conn));
     rig.unicast(conn, live(Own, 2));
     rig.deliver(Audience::Connections(vec![conn]), kept(Everyone, 1), true);
     let done =
         gpusher_proto::gateway::SyncDone { conn: conn.raw(), positions: vec![], request: Some(33) };
-    rig.tell(ToShard::SyncDone(done));
+    rig.tell(ToShard::SyncDone(LINK, done));
     rig.settle();
     let types: Vec<_> = rig.frames(peer);
     let [Got::V0(_, replayed, _), Got::V0(_, 2, _), Got::V0(FrameType::Sync, 33, 0)] = types[..]

@@ -70,6 +70,8 @@ pub(crate) struct Rig {
     jobs: u64,
     /// The link takes what the shard has to tell.
     pub(crate) link_listens: bool,
+    /// The logic that speaks.
+    pub(crate) link: LinkId,
 }
 
 impl Rig {
@@ -89,8 +91,8 @@ impl Rig {
         let counts = Arc::new(ShardCounts::default());
         let shard =
             Shard::new(config, net.clone(), clock.clone(), mailbox, to_link, counts.clone());
-        let (reports, jobs, link_listens) = (Vec::new(), 0, true);
-        Self { shard, net, clock, mail, from_shard, counts, reports, jobs, link_listens }
+        let (reports, jobs, link_listens, link) = (Vec::new(), 0, true, LINK);
+        Self { shard, net, clock, mail, from_shard, counts, reports, jobs, link_listens, link }
     }
 
     pub(crate) fn tell(&self, mail: ToShard) {
@@ -211,19 +213,20 @@ impl Rig {
     // ---- logic --------------------------------------------------------------------------------------------
 
     pub(crate) fn admit(&self, conn: ConnId) {
-        self.tell(ToShard::Admit(Admit { conn: conn.raw(), ..Admit::default() }));
+        self.tell(ToShard::Admit(self.link, Admit { conn: conn.raw(), ..Admit::default() }));
     }
 
     pub(crate) fn sync_done(&self, conn: ConnId, positions: &[(ChannelKind, u64)]) {
         let position = |&(kind, seq): &(ChannelKind, u64)| Position { channel: kind as i32, seq };
         let positions = positions.iter().map(position).collect();
-        self.tell(ToShard::SyncDone(SyncDone { conn: conn.raw(), positions, request: None }));
+        let done = SyncDone { conn: conn.raw(), positions, request: None };
+        self.tell(ToShard::SyncDone(self.link, done));
     }
 
     /// Delivers, and returns the job's number.
     pub(crate) fn deliver(&mut self, audience: Audience, message: Message, replay: bool) -> u64 {
         self.jobs += 1;
-        let (link, job) = (LINK, self.jobs);
+        let (link, job) = (self.link, self.jobs);
         let push = Arc::new(EncodedPush::new(message));
         self.tell(ToShard::Deliver(Job { link, job, audience, push, replay }));
         job

@@ -138,7 +138,7 @@ fn a_page_for_which_there_is_no_room_is_asked_for_again() {
         "although the login's SyncDone is to come"
     );
     assert!(rig.seqs(peer).is_empty());
-    rig.tell(ToShard::SyncStart(conn));
+    rig.tell(ToShard::SyncStart(LINK, conn));
     replay(&mut rig, conn, 1..=3);
     rig.sync_done(conn, &[(Own, 3)]);
     rig.settle();
@@ -181,7 +181,7 @@ fn what_a_failed_socket_was_just_sent_counts_as_not_written() {
 fn a_connection_under_replay_claims_nothing() {
     let mut rig = Rig::new(ShardConfig::default());
     let (peer, conn) = rig.member("alice");
-    rig.tell(ToShard::SyncStart(conn));
+    rig.tell(ToShard::SyncStart(LINK, conn));
     rig.deliver(Audience::App(APP), kept(App, 6), false);
     rig.settle();
     rig.net.hang_up(peer, 0);
