@@ -22,7 +22,7 @@ pub enum ToShard {
     /// Verdict on a login. This and the ends of a replay count only from the logic that has the session.
     Admit(LinkId, gpusher_proto::gateway::Admit),
     /// Hold: a replay follows.
-    SyncStart(LinkId, ConnId),
+    SyncStart(LinkId, gpusher_proto::gateway::SyncStart),
     /// The replay is complete.
     SyncDone(LinkId, SyncDone),
     /// Close with a reason.

@@ -49,6 +49,8 @@ counts! {
     Retries = "counter" "retries",
     /// Deliveries given up because the gateway's link broke.
     Cut = "counter" "cut",
+    /// Gateways that stayed away for too long for a record to wait for them; when they come back, all their sessions are replayed to.
+    OwedGivenUp = "counter" "owed_given_up",
     /// Routes to gateways that are not linked.
     Unlinked = "counter" "unlinked",
     /// Logins reported by gateways.

@@ -219,10 +219,11 @@ async fn lease(data: &Data, ask: LeaseAsk) -> Done {
             let result = attach(data, lease, routes, memberships).await;
             Done::Attached(link, result)
         }
-        LeaseAsk::Renew { link, lease } => {
+        LeaseAsk::Renew { link, lease, canaries } => {
             // Unavailable is not lost: the next renewal will tell.
             let held = data.attempt("renew", || data.routes.renew(lease.clone())).await;
-            Done::Renewed(link, held.unwrap_or(true))
+            let held = held.unwrap_or(true) && are_bound(data, &canaries).await;
+            Done::Renewed(link, held)
         }
         LeaseAsk::Detach { gateway, epoch } => {
             let _ = data.attempt("detach", || data.routes.detach(gateway, epoch)).await;
@@ -237,6 +238,20 @@ async fn file(data: &Data, messages: &[UpstreamMessage]) -> Result<()> {
         true => Ok(()),
         false => data.store.add_upstream(messages.to_vec()).await,
     }
+}
+
+/// Whether any of some connections has its route, or it is not known.
+async fn are_bound(data: &Data, canaries: &[Route]) -> bool {
+    if canaries.is_empty() {
+        return true;
+    }
+    let user = |route: &Route| UserInApp { app_id: route.app_id, user: route.user.clone() };
+    let users: Vec<UserInApp> = canaries.iter().map(user).collect();
+    let Ok(located) = data.attempt("locate", || data.routes.locate(users.clone())).await else {
+        return true;
+    };
+    let mut each = canaries.iter().zip(&located);
+    each.any(|(canary, routes)| routes.iter().any(|route| route.conn == canary.conn))
 }
 
 /// Fails only if a newer process of the gateway has registered.

@@ -9,6 +9,7 @@ mod clients_messages_find_their_way;
 mod commit_follows_outcomes;
 mod crash_loses_nothing;
 mod each_type_reaches_its_receivers;
+mod instances_share_gateways;
 mod joins_replay_first;
 mod logins_above_the_rate_come_back_later;
 mod newer_connection_replaces_older;

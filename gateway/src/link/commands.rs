@@ -3,11 +3,15 @@
 use super::LinkEnd;
 use super::hub::Hub;
 use super::joins::LOGIN;
+use super::logic::Logic;
 use super::membership::Key;
 use super::split::Split;
 use crate::mail::{LinkId, ToShard};
 use crate::metrics::LinkCount;
-use gpusher_proto::gateway::{Answer, ToGateway, command, event, to_gateway};
+use gpusher_proto::gateway::{
+    Answer, ChannelKind, Delivery, Handed, Message, Outcome, ToGateway, command, delivery, event,
+    to_gateway,
+};
 use gpusher_proto::wire::Code;
 
 /// Join answers held at most; more are refused.
@@ -42,11 +46,12 @@ impl Hub {
     }
 
     fn on_command(&mut self, id: LinkId, kind: Option<command::Kind>) -> Result<(), &'static str> {
+        let now = self.now;
         let logic = self.logic(id).ok_or("the link has ended")?;
         logic.credit.spend().map_err(|_| "more commands than credit")?;
         match kind {
             Some(command::Kind::MembershipAck(ack)) => {
-                logic.acknowledged = logic.acknowledged.max(ack.revision);
+                logic.acknowledge(ack.revision, now);
                 self.release_acknowledged();
                 self.give_back(id);
             }
@@ -66,10 +71,35 @@ impl Hub {
                 self.after_login(admit.conn, admit.code == 0);
                 return self.pass_on(id, command::Kind::Admit(admit));
             }
+            Some(command::Kind::Delivery(delivery)) => return self.on_delivery(id, delivery),
+            Some(command::Kind::Recall(recall)) => {
+                self.recalled.add(recall.message_id);
+                return self.pass_on(id, command::Kind::Recall(recall));
+            }
             Some(kind) => return self.pass_on(id, kind),
             None => self.unusable(id, &"empty command"),
         }
         Ok(())
+    }
+
+    /// With several logics, one may not know what another has recalled, and does not know what another has sent.
+    fn on_delivery(&mut self, id: LinkId, delivery: Delivery) -> Result<(), &'static str> {
+        if self.attached() > 1
+            && let Some(message) = &delivery.message
+        {
+            if self.recalled.contains(message.id) {
+                let outcome = recalled(&delivery);
+                self.finish_job(id, outcome);
+                return Ok(());
+            }
+            if let Some(handed) = handed_to_all(&delivery, message) {
+                let named = |logic: &&mut Logic| logic.name.is_some() && logic.id != id;
+                for logic in self.logics.iter_mut().filter(named) {
+                    logic.outgoing.push(event::Kind::Handed(handed));
+                }
+            }
+        }
+        self.pass_on(id, command::Kind::Delivery(delivery))
     }
 
     /// Hands a command to the shards it concerns.
@@ -168,4 +198,26 @@ impl Hub {
             logic.credit.give_back();
         }
     }
+}
+
+/// What becomes of a delivery whose message was recalled.
+fn recalled(delivery: &Delivery) -> Outcome {
+    let receivers = match &delivery.audience {
+        Some(delivery::Audience::Connections(connections)) => connections.ids.len(),
+        _ => 1,
+    };
+    Outcome { job: delivery.job, recalled: receivers as u32, ..Outcome::default() }
+}
+
+/// What the other logics are told of a kept message that goes to a whole app, or everyone.
+fn handed_to_all(delivery: &Delivery, message: &Message) -> Option<Handed> {
+    let app_id = match &delivery.audience {
+        Some(delivery::Audience::AppId(app_id)) if message.channel == ChannelKind::App as i32 => {
+            *app_id
+        }
+        Some(delivery::Audience::Everyone(_)) => 0,
+        _ => return None,
+    };
+    let (channel, seq, message_id) = (message.channel, message.seq, message.id);
+    message.kept.then_some(Handed { channel, app_id, seq, message_id, ..Handed::default() })
 }

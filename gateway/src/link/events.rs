@@ -1,5 +1,6 @@
 //! What shards send.
 
+use super::barrier::Addressed;
 use super::hub::Hub;
 use super::joins::LOGIN;
 use crate::mail::{FromShard, LinkId};
@@ -34,13 +35,15 @@ impl Hub {
         let app = (opened.app_id, self.no_topic.clone());
         let change = self.memberships.expect_always(&app);
         self.inform_all(change);
+        let mut revision = self.memberships.revision_of(&app);
         if opened.version == 0 && !opened.again && !self.is_tag(opened.app_id, &opened.key) {
             let topic = (opened.app_id, opened.key.as_str().into());
             let change = self.memberships.expect(&topic);
-            self.joins.ask(link, opened.conn, LOGIN, topic);
             self.inform_all(change);
+            revision = revision.max(self.memberships.revision_of(&topic));
+            self.joins.ask(link, opened.conn, LOGIN, topic);
         }
-        self.send(link, event::Kind::Opened(opened));
+        self.send_known(opened.conn, revision, (link, event::Kind::Opened(opened)));
     }
 
     fn is_tag(&self, app_id: u32, key: &str) -> bool {
@@ -60,15 +63,57 @@ impl Hub {
         if let event::Kind::Join(join) = &event {
             let topic = (app_id, join.topic.as_str().into());
             let change = self.memberships.expect(&topic);
-            self.joins.ask(link, join.conn, join.request, topic);
             self.inform_all(change);
+            let (conn, revision) = (join.conn, self.memberships.revision_of(&topic));
+            self.joins.ask(link, conn, join.request, topic);
+            return self.send_known(conn, revision, (link, event));
         }
-        self.send(link, event);
+        let waits = self.barrier.len() > 0;
+        match conn_of(&event).filter(|_| waits) {
+            Some(conn) => {
+                if let Some((link, event)) = self.barrier.follow(conn, (link, event)) {
+                    self.send(link, event);
+                }
+            }
+            None => self.send(link, event),
+        }
     }
 
-    fn send(&mut self, link: LinkId, event: event::Kind) {
+    /// Sends an event when every logic knows of a membership.
+    fn send_known(&mut self, conn: u64, revision: u64, (link, event): Addressed) {
+        if self.attached() > 1 && revision > self.acknowledged_by_all() {
+            return self.barrier.hold(conn, revision, (link, event));
+        }
+        if let Some((link, event)) = self.barrier.follow(conn, (link, event)) {
+            self.send(link, event);
+        }
+    }
+
+    pub(super) fn send(&mut self, link: LinkId, event: event::Kind) {
         if let Some(logic) = self.logic(link) {
             logic.outgoing.push(event);
         }
+    }
+}
+
+/// The connection whose events keep their order.
+fn conn_of(event: &event::Kind) -> Option<u64> {
+    match event {
+        event::Kind::Closed(event) => Some(event.conn),
+        event::Kind::Ack(event) => Some(event.conn),
+        event::Kind::Upstream(event) => Some(event.conn),
+        event::Kind::Leave(event) => Some(event.conn),
+        event::Kind::SyncRequest(event) => Some(event.conn),
+        event::Kind::Drained(event) => Some(event.conn),
+        event::Kind::Farewell(event) => Some(event.conn),
+        event::Kind::Moved(event) => Some(event.conn),
+        event::Kind::Handed(event) => Some(event.conn),
+        event::Kind::Opened(_)
+        | event::Kind::Join(_)
+        | event::Kind::Outcome(_)
+        | event::Kind::Membership(_)
+        | event::Kind::Announced(_)
+        | event::Kind::Logics(_)
+        | event::Kind::Load(_) => None,
     }
 }

@@ -1,18 +1,20 @@
 //! The state of the link, and how logics come and go. What they send is handled in `commands`, what shards send in `events`; `run` moves
 //! both.
 
+use super::barrier::Barrier;
 use super::collect::Collector;
 use super::joins::Joins;
 use super::load::LoadReport;
 use super::logic::Logic;
 use super::membership::{Key, Memberships};
 use super::postbox::{Mailbox, Postboxes};
+use super::recalled::Recalled;
 use super::split::Layout;
 use super::{LinkEnd, LinkPipe};
 use crate::config::LinkConfig;
 use crate::mail::{Apps, FromShard, LinkId, LinkSet, ToShard};
 use crate::metrics::{Counts, LinkCount, ShardCounts};
-use gpusher_proto::gateway::{Announced, Answer, Attach, Hello, Membership, event};
+use gpusher_proto::gateway::{Announced, Answer, Attach, Hello, Logics, Membership, event};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, watch};
@@ -79,6 +81,8 @@ pub(crate) struct Hub {
     pub(super) collector: Collector,
     pub(super) memberships: Memberships,
     pub(super) joins: Joins,
+    pub(super) barrier: Barrier,
+    pub(super) recalled: Recalled,
     pub(super) load: LoadReport,
     pub(super) apps: Arc<Apps>,
     pub(super) counts: Arc<Counts<LinkCount>>,
@@ -87,6 +91,8 @@ pub(crate) struct Hub {
     pub(super) now: Instant,
     status: watch::Sender<LinkStatus>,
     links_made: u32,
+    /// Several logics were attached at the last change, and know it.
+    shared: bool,
     revision: u64,
     shard_revisions: Vec<u64>,
 }
@@ -106,6 +112,8 @@ impl Hub {
             collector: Collector::default(),
             memberships: Memberships::default(),
             joins: Joins::new(parts.config.join_wait),
+            barrier: Barrier::default(),
+            recalled: Recalled::default(),
             load: LoadReport::new(parts.shard_counts, parts.hello.connections_max, now),
             apps: Arc::default(),
             counts: parts.counts,
@@ -113,6 +121,7 @@ impl Hub {
             now,
             status,
             links_made: 0,
+            shared: false,
             revision: 0,
             shard_revisions: vec![0; shards],
             hello: parts.hello,
@@ -141,7 +150,7 @@ impl Hub {
         let all = self.memberships.all();
         let hello = self.hello.clone();
         self.revision += 1;
-        let revision = self.revision;
+        let (revision, now) = (self.revision, self.now);
         let Some(logic) = self.logic(id) else { return };
         tracing::info!(logic = attach.logic, peers = ?attach.peers, "logic attached");
         logic.name = Some(attach.logic);
@@ -149,7 +158,7 @@ impl Hub {
         logic.announce_due = Some(revision);
         logic.outgoing.greet(hello);
         for membership in all {
-            logic.inform(membership);
+            logic.inform(membership, now);
         }
         self.counts.add(LinkCount::Attaches, 1);
         self.publish_links();
@@ -192,11 +201,26 @@ impl Hub {
         missing.sort_unstable();
         missing.dedup();
         self.counts.set(LinkCount::Attached, names.len() as u64);
+        self.tell_logics(&names);
         self.status.send_modify(|status| {
             status.attached = names;
             status.missing = missing;
         });
         self.post_to_all(|| ToShard::Links(Arc::clone(&set)));
+    }
+
+    /// Logics hear of each other, and when the sessions that have moved because of that are announced.
+    fn tell_logics(&mut self, names: &[String]) {
+        let were_shared = std::mem::replace(&mut self.shared, names.len() > 1);
+        if !self.shared && !were_shared {
+            return;
+        }
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        for logic in self.logics.iter_mut().filter(|logic| logic.name.is_some()) {
+            logic.announce_due = Some(self.revision);
+            logic.outgoing.push(event::Kind::Logics(Logics { names: names.clone() }));
+        }
     }
 
     /// How many logics there are.
@@ -229,7 +253,7 @@ impl Hub {
     pub(super) fn inform_all(&mut self, change: Option<Membership>) {
         let Some(membership) = change else { return };
         for logic in self.logics.iter_mut().filter(|logic| logic.name.is_some()) {
-            logic.inform(membership.clone());
+            logic.inform(membership.clone(), self.now);
         }
     }
 
@@ -245,12 +269,15 @@ impl Hub {
         attached.map(Logic::knows_up_to).min().unwrap_or(u64::MAX)
     }
 
-    /// Sends the join answers that every logic has now acknowledged the topic of.
+    /// Lets on what waited for memberships that every logic has now acknowledged.
     pub(super) fn release_acknowledged(&mut self) {
-        if self.joins.held() == 0 {
+        if self.joins.held() == 0 && self.barrier.len() == 0 {
             return;
         }
         let acknowledged = self.acknowledged_by_all();
+        for (link, event) in self.barrier.release(acknowledged) {
+            self.send(link, event);
+        }
         for held in self.joins.take_acknowledged(acknowledged) {
             self.send_answer(held.answer);
             self.joins.settle_later(held.key, self.now);

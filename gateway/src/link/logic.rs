@@ -28,6 +28,8 @@ pub(crate) struct Logic {
     pub acknowledged: u64,
     /// Last membership change it was sent.
     pub informed: u64,
+    /// Since when it owes an acknowledgement.
+    pub owes_since: Option<Instant>,
     /// When the stream came.
     pub since: Instant,
     /// Since when it has taken nothing although too much waits for it.
@@ -130,6 +132,7 @@ impl Logic {
             announce_due: None,
             acknowledged: 0,
             informed: 0,
+            owes_since: None,
             since: now,
             stalled_since: None,
             credit: Commands::new(window),
@@ -145,9 +148,18 @@ impl Logic {
     }
 
     /// Queues a change of memberships.
-    pub(crate) fn inform(&mut self, membership: Membership) {
+    pub(crate) fn inform(&mut self, membership: Membership, now: Instant) {
         self.informed = membership.revision;
+        self.owes_since.get_or_insert(now);
         self.outgoing.push(event::Kind::Membership(membership));
+    }
+
+    /// It knows of changes up to here.
+    pub(crate) fn acknowledge(&mut self, revision: u64, now: Instant) {
+        if revision > self.acknowledged {
+            self.acknowledged = revision;
+            self.owes_since = (self.informed > revision).then_some(now);
+        }
     }
 
     /// Membership changes up to here it has acknowledged or was never told of.

@@ -8,8 +8,9 @@
 //! - Nothing is dropped between a logic that is attached and a shard: what finds no room waits, and credit or reading stops.
 //! - Commands waiting never exceed the credit given; events waiting for a logic stop the reading from shards, and a logic that does not
 //!   read for `stall` is cut off.
-//! - Every logic hears of a membership before anything that depends on it.
+//! - Every logic has acknowledged a membership before one of several hears of anything that depends on it.
 
+mod barrier;
 mod collect;
 mod commands;
 mod events;
@@ -20,6 +21,7 @@ mod load;
 mod logic;
 mod membership;
 mod postbox;
+mod recalled;
 mod run;
 mod split;
 #[cfg(test)]
@@ -127,7 +129,8 @@ impl EndReason {
         self.0.get().copied()
     }
 
-    fn set(&self, why: LinkEnd) {
+    /// Sets it, once.
+    pub fn set(&self, why: LinkEnd) {
         let _ = self.0.set(why);
     }
 }

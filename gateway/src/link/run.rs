@@ -216,17 +216,23 @@ impl Hub {
         self.counts.set(LinkCount::Jobs, self.collector.len() as u64);
         self.counts.set(LinkCount::JobBytes, self.collector.bytes() as u64);
         self.counts.set(LinkCount::Memberships, self.memberships.len() as u64);
+        self.counts.set(LinkCount::EventsHeld, self.barrier.len() as u64);
         self.counts.set(LinkCount::AnswersHeld, self.joins.held() as u64);
     }
 
     /// Ends streams that never said who they are, and those that hold everybody up.
     fn end_late(&mut self) {
         let mut late = Vec::new();
+        let are_several = self.attached() > 1;
         for logic in &mut self.logics {
             let full = logic.outgoing.is_full(EVENTS_WAITING_MAX, EVENT_BYTES_WAITING_MAX);
             logic.stalled_since = full.then(|| logic.stalled_since.unwrap_or(self.now));
             let overdue = |since, limit| self.now.duration_since(since) >= limit;
-            if logic.name.is_none() && overdue(logic.since, ATTACH_DEADLINE) {
+            if are_several
+                && logic.owes_since.is_some_and(|since| overdue(since, self.config.stall))
+            {
+                late.push((logic.id, LinkEnd::Stalled));
+            } else if logic.name.is_none() && overdue(logic.since, ATTACH_DEADLINE) {
                 late.push((logic.id, LinkEnd::Violation("no attach in time")));
             } else if logic.stalled_since.is_some_and(|s| overdue(s, self.config.stall)) {
                 late.push((logic.id, LinkEnd::Stalled));

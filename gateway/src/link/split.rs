@@ -65,9 +65,7 @@ impl Layout {
             Kind::Delivery(delivery) => self.split_delivery(link, delivery),
             Kind::Recall(recall) => self.split_recall(recall),
             Kind::Admit(admit) => self.one(admit.conn, ToShard::Admit(link, admit)),
-            Kind::SyncStart(start) => {
-                self.one(start.conn, ToShard::SyncStart(link, ConnId::from_raw(start.conn)))
-            }
+            Kind::SyncStart(start) => self.one(start.conn, ToShard::SyncStart(link, start)),
             Kind::SyncDone(done) => self.one(done.conn, ToShard::SyncDone(link, done)),
             Kind::Kick(kick) => self.one(kick.conn, ToShard::Kick(kick)),
             Kind::Answer(answer) => self.one(answer.conn, ToShard::Answer(answer)),

@@ -11,7 +11,7 @@ catalogue! {
         Attaches = Counter "logic_attaches",
         /// Links ended because the logic broke the rules of the link.
         Violations = Counter "logic_violations",
-        /// Links ended because the logic did not read its events.
+        /// Links ended because the logic did not read its events, or did not acknowledge memberships.
         Stalls = Counter "logic_stalls",
         /// Commands received.
         Commands = Counter "commands",
@@ -33,6 +33,8 @@ catalogue! {
         EventsFull = Counter "events_full",
         /// Apps and topics with members.
         Memberships = Gauge "memberships",
+        /// Connections whose login or join waits until every logic knows of the app or topic.
+        EventsHeld = Gauge "events_held",
         /// Answers to joins held until every logic knows of the topic.
         AnswersHeld = Gauge "join_answers_held",
         /// Joins refused because a logic did not acknowledge the topic in time.

@@ -29,6 +29,8 @@ catalogue! {
         Closed = Counter "closed",
         /// Logins that passed the gateway's own checks.
         Logins = Counter "logins",
+        /// Logins overtaken by a kept message of another logic, which is replayed to them.
+        LoginsOvertaken = Counter "logins_overtaken",
         /// Logins admitted by the gateway alone because no logic was attached.
         LoginsAlone = Counter "logins_alone",
         /// Logins refused.

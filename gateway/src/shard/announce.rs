@@ -101,10 +101,37 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             for link in self.owners_before(slot, walk) {
                 self.tell(slot, link, Kind::Moved(Moved { conn }));
             }
-            self.report_opened(slot, opened);
+            let announcement = self.expect_word(slot, walk);
+            self.report_opened(slot, Opened { announcement, ..opened });
             self.abandon_joins(slot);
         }
         self.end_hold(slot, Flags::HOLD_LINK);
+    }
+
+    /// A logic that may have had the session before may have something about it on the way: it does not count. The number by which the first
+    /// word that does is known; 0 if any word does.
+    fn expect_word(&mut self, slot: u32, walk: &Announcing) -> u32 {
+        let owner = self.links.pick(self.session_hash(slot));
+        let knew = owner.is_some_and(|owner| walk.before.iter().any(|set| set.contains(owner)));
+        if !knew {
+            self.expected_words.remove(&slot);
+            return 0;
+        }
+        self.announcements = self.announcements.checked_add(1).unwrap_or(1);
+        self.expected_words.insert(slot, self.announcements);
+        self.announcements
+    }
+
+    /// A logic's word about a session. False if it does not count, because it is from before the last announcement.
+    pub(super) fn counts_word(&mut self, slot: u32, announcement: u32) -> bool {
+        match self.expected_words.get(&slot) {
+            Some(&expected) if expected == announcement => {
+                self.expected_words.remove(&slot);
+                true
+            }
+            Some(_) => false,
+            None => true,
+        }
     }
 
     /// A connection on its way out: its new logic need not know of it, and the old one hears of the end at once.
@@ -114,7 +141,11 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         if owners.is_empty() || !self.table.flags[index].any(Flags::OPENED) {
             return;
         }
-        self.table.flags[index].set(Flags::OPENED, false);
+        // A walk that was started over may have told the present one already: then it hears of the end in its time.
+        let hash = self.session_hash(slot);
+        let present = self.links.pick(hash);
+        let told = walk.before.iter().any(|set| set.pick(hash) == present);
+        self.table.flags[index].set(Flags::OPENED, told);
         let closed = self.closed_so_far(slot);
         owners.into_iter().for_each(|link| self.tell(slot, link, Kind::Closed(closed.clone())));
     }
@@ -147,6 +178,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             resume: Vec::new(),
             at_ms: self.now.unix_ms_of(self.table.since[slot as usize]),
             again: true,
+            announcement: 0,
         }
     }
 }

@@ -28,7 +28,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         match mail {
             ToShard::Deliver(job) => self.on_deliver(job),
             ToShard::Admit(link, admit) => self.on_admit(link, admit),
-            ToShard::SyncStart(link, conn) => self.on_sync_start(link, conn),
+            ToShard::SyncStart(link, start) => self.on_sync_start(link, &start),
             ToShard::SyncDone(link, done) => self.on_sync_done(link, &done),
             ToShard::Kick(kick) => self.on_kick(&kick),
             ToShard::Recall(recall) => self.on_recall(&recall),
@@ -68,6 +68,10 @@ impl<D: Driver, C: Clock> Shard<D, C> {
     }
 
     fn on_deliver(&mut self, Job { link, job, audience, push, replay }: Job) {
+        let message = push.message();
+        if message.kept && !replay {
+            self.members.note_sent(&audience, message.seq);
+        }
         let group = self.members.group(&audience);
         let key = self.jobs.add((link, job), push, group, replay);
         match (audience, group) {

@@ -8,7 +8,7 @@ use super::{Clock, Shard};
 use crate::metrics::ShardCount;
 use bytes::Bytes;
 use gpusher_proto::conn_id::ConnId;
-use gpusher_proto::gateway::Message;
+use gpusher_proto::gateway::{ChannelKind, Handed, Message, event::Kind};
 use gpusher_proto::wire::{Code, Encoding};
 use gpusher_session::{Lane, Offered};
 use gpusher_sys::driver::Driver;
@@ -68,10 +68,13 @@ impl<D: Driver, C: Clock> Shard<D, C> {
     fn deliver(&mut self, slot: u32, job: JobKey) {
         let hot = self.table.hot[slot as usize];
         let Job { link, replay, .. } = *self.jobs.get(job);
-        if replay && !self.is_owner(link, slot) {
-            // Of a replay that ended with the session's move.
+        if replay && !(self.is_owner(link, slot) && self.counts_word(slot, 0)) {
+            // Of a replay that ended with the session's announcement.
             self.jobs.get_mut(job).overflowed += 1;
             return;
+        }
+        if !replay && self.links.are_several() {
+            self.note_foreign(slot, job);
         }
         let content = self.content(job, hot.encoding());
         let passes = replay && self.table.phase[slot as usize] == Phase::Member;
@@ -82,6 +85,25 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         } else {
             self.stage(slot, content);
         }
+    }
+
+    /// A logic follows what its sessions are given, and this may come from another. Version 0 acknowledges nothing: there it depends on what
+    /// becomes of it.
+    fn note_foreign(&mut self, slot: u32, job: JobKey) {
+        let Some(owner) = self.link_of(slot) else { return };
+        let Job { link, push, .. } = self.jobs.get(job);
+        let message = push.message();
+        if owner == *link || !message.kept || message.channel != ChannelKind::Own as i32 {
+            return;
+        }
+        let conn = self.table.id(slot);
+        if self.table.hot[slot as usize].encoding() == Encoding::V0 {
+            self.jobs.get_mut(job).foreign.push((conn, owner));
+            return;
+        }
+        let (seq, message_id, conn) = (message.seq, message.id, conn.raw());
+        let handed = Handed { conn, seq, message_id, ..Handed::default() };
+        self.tell(slot, owner, Kind::Handed(handed));
     }
 
     fn content(&self, job: JobKey, encoding: Encoding) -> Content {

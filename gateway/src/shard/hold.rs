@@ -12,7 +12,7 @@ use super::table::{Flags, Hot, Phase};
 use super::{Clock, Shard};
 use crate::mail::LinkId;
 use gpusher_proto::conn_id::ConnId;
-use gpusher_proto::gateway::{Drained, Message, SyncDone, event::Kind};
+use gpusher_proto::gateway::{Drained, Message, SyncDone, SyncStart, event::Kind};
 use gpusher_proto::wire::{ChannelKind, Position};
 use gpusher_session::{Class, Gap};
 use gpusher_sys::driver::Driver;
@@ -61,8 +61,11 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         }
     }
 
-    pub(super) fn on_sync_start(&mut self, link: LinkId, conn: ConnId) {
-        let Some(slot) = self.find_of(link, conn) else { return };
+    pub(super) fn on_sync_start(&mut self, link: LinkId, start: &SyncStart) {
+        let Some(slot) = self.find_of(link, ConnId::from_raw(start.conn)) else { return };
+        if !self.counts_word(slot, start.announcement) {
+            return;
+        }
         self.hold(slot, Flags::HOLD_SYNC);
         self.table.flags[slot as usize].set(Flags::SYNC_DUE, true);
         self.backlogs.update(slot, |backlog| backlog.replay_broken = false);
@@ -70,7 +73,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
 
     pub(super) fn on_sync_done(&mut self, link: LinkId, done: &SyncDone) {
         let Some(slot) = self.find_of(link, ConnId::from_raw(done.conn)) else { return };
-        if self.table.phase[slot as usize] != Phase::Member {
+        if self.table.phase[slot as usize] != Phase::Member || !self.counts_word(slot, 0) {
             return;
         }
         let positions: Vec<Position> = done.positions.iter().filter_map(position_of).collect();
@@ -199,6 +202,18 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         let spilled_from = gap.positions().map(Into::into).collect();
         let conn = self.table.id(slot).raw();
         self.tell_logic(slot, Kind::Drained(Drained { conn, spilled_from }));
+    }
+
+    /// Messages of a channel have passed the connection by: as if they had spilled.
+    pub(super) fn miss(&mut self, slot: u32, first: Position, last: u64) {
+        let (tick, mut removed) = (self.now.tick(), super::backlog::Removed::default());
+        self.backlogs.with(slot, tick, |backlog| {
+            backlog.outbox.miss(first, last, &mut |why, entry| removed.count(why, &entry));
+        });
+        self.count_removed(removed);
+        self.hold(slot, Flags::HOLD_SYNC);
+        self.table.hot[slot as usize].set(Hot::BACKLOG, true);
+        self.outgoing.to_check.push(slot);
     }
 
     /// Withdraws a message from all outboxes.

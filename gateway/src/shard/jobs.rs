@@ -3,7 +3,9 @@
 use super::members::Group;
 use crate::mail::{JobDone, LinkId};
 use gpusher_proto::conn_id::ConnId;
+use gpusher_proto::gateway::Handed;
 use gpusher_proto::wire::EncodedPush;
+use rustc_hash::FxHashSet;
 use slab::Slab;
 use std::sync::Arc;
 
@@ -31,6 +33,8 @@ pub(crate) struct Job {
     pub(crate) recalled: u32,
     pub(crate) absent: Vec<ConnId>,
     pub(crate) waiting: Vec<ConnId>,
+    /// Connections that are to be reported to their own logic: they were given a kept message by another.
+    pub(crate) foreign: Vec<(ConnId, LinkId)>,
 }
 
 /// All jobs of a shard.
@@ -65,6 +69,7 @@ impl Jobs {
             recalled: 0,
             absent: Vec::new(),
             waiting: Vec::new(),
+            foreign: Vec::new(),
         });
         JobKey(u32::try_from(key).expect("jobs are bounded by the link's credit"))
     }
@@ -80,6 +85,27 @@ impl Jobs {
     /// Nothing more will be sent for the job. It is reported once the driver has told what became of the present turn's sends.
     pub(crate) fn finish(&mut self, key: JobKey) {
         self.finished.push(key);
+    }
+
+    /// What the logics of other connections are to be told of the jobs that are over; before [`Jobs::take_done`].
+    pub(crate) fn take_handed(&mut self) -> Vec<(LinkId, Handed)> {
+        let mut handed = Vec::new();
+        for key in &self.finished {
+            let job = &mut self.jobs[key.0 as usize];
+            let clean = job.overflowed == 0 && job.expired == 0 && job.recalled == 0;
+            let (seq, message_id) = (job.push.message().seq, job.push.message().id);
+            let foreign = std::mem::take(&mut job.foreign);
+            let waiting: FxHashSet<ConnId> = match foreign.is_empty() {
+                true => continue,
+                false => job.waiting.iter().copied().collect(),
+            };
+            for (conn, owner) in foreign {
+                let taken = clean && !waiting.contains(&conn);
+                let conn = conn.raw();
+                handed.push((owner, Handed { conn, seq, message_id, taken, ..Handed::default() }));
+            }
+        }
+        handed
     }
 
     /// The jobs that are over, to be called when a turn's sends are settled.

@@ -10,7 +10,7 @@ use crate::metrics::ShardCount;
 use crate::token::TokenError;
 use gpusher_proto::gateway::{Admit, Opened};
 use gpusher_proto::wire::v1::{Close, Resume, ResumeResult};
-use gpusher_proto::wire::{Advice, ChannelKind, Code, WireError};
+use gpusher_proto::wire::{Advice, ChannelKind, Code, Position, WireError};
 use gpusher_session::Admission;
 use gpusher_sys::driver::Driver;
 use rustc_hash::FxHashMap;
@@ -78,6 +78,10 @@ impl<D: Driver, C: Clock> Shard<D, C> {
     pub(super) fn on_admit(&mut self, link: LinkId, admit: Admit) {
         let conn = gpusher_proto::conn_id::ConnId::from_raw(admit.conn);
         let Some(slot) = self.find_of(link, conn) else { return };
+        // A refusal does no harm, whenever it was said.
+        if admit.code == 0 && !self.counts_word(slot, admit.announcement) {
+            return;
+        }
         // A second link may give a verdict on what the first has admitted.
         if self.table.phase[slot as usize] != Phase::Pending {
             return;
@@ -85,7 +89,8 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         let code = u16::try_from(admit.code).unwrap_or(u16::MAX);
         if code == Code::Done.number() {
             let resumed: Vec<Resume> = admit.resumed.iter().filter_map(resume_of).collect();
-            return self.admit(slot, admit.epoch, &resumed);
+            self.admit(slot, admit.epoch, &resumed);
+            return self.note_missed(slot, (admit.app_head, admit.everyone_head));
         }
         self.counts.add(ShardCount::LoginsRefused, 1);
         let advice = Code::from_number(code).and_then(Code::advice).unwrap_or(Advice::Reconnect);
@@ -105,6 +110,20 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         self.join_by_key(slot, &login.opened.key);
         let admission = Admission { connection: self.table.id(slot), epoch, resumed };
         self.welcome(slot, &admission);
+    }
+
+    /// What another logic has had fanned out before the connection was a member, and after the replay that begins was thought of.
+    fn note_missed(&mut self, slot: u32, heads: (u64, u64)) {
+        if !self.links.are_several() || self.table.phase[slot as usize] != Phase::Member {
+            return;
+        }
+        let sent = self.members.sent(self.table.app[slot as usize]);
+        let channels =
+            [(ChannelKind::App, heads.0, sent.0), (ChannelKind::Everyone, heads.1, sent.1)];
+        for (kind, head, sent) in channels.into_iter().filter(|&(_, head, sent)| sent > head) {
+            self.counts.add(ShardCount::LoginsOvertaken, 1);
+            self.miss(slot, Position { kind, seq: head + 1 }, sent);
+        }
     }
 
     /// Version 0 subscribes by its login: to its app, by the app's tag, or to a topic.

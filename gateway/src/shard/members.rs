@@ -73,6 +73,9 @@ pub(crate) struct Members {
     everyone: u32,
     everyone_pins: u32,
     everyone_through: u64,
+    /// By app: last kept message of its channel that came for the members, even if there were none.
+    sent: FxHashMap<u32, u64>,
+    everyone_sent: u64,
     changes: Vec<Change>,
 }
 
@@ -256,6 +259,21 @@ impl Members {
     /// Up to where kept messages of (the app, everyone) were given to all who were members throughout; 0: none was.
     pub(crate) fn through(&self, app: u32) -> (u64, u64) {
         (self.apps.get(&app).map_or(0, |app| app.through), self.everyone_through)
+    }
+
+    /// Notes that a kept message of a shared channel has come for whoever is a member.
+    pub(crate) fn note_sent(&mut self, audience: &Audience, seq: u64) {
+        let sent = match audience {
+            Audience::App(app) => self.sent.entry(*app).or_default(),
+            Audience::Everyone => &mut self.everyone_sent,
+            Audience::Connections(_) | Audience::Topic { .. } => return,
+        };
+        *sent = seq.max(*sent);
+    }
+
+    /// The last kept messages that came for members of (the app, everyone); 0: none.
+    pub(crate) fn sent(&self, app: u32) -> (u64, u64) {
+        (self.sent.get(&app).copied().unwrap_or(0), self.everyone_sent)
     }
 
     /// Counts that became zero or non-zero since the last call.

@@ -61,8 +61,10 @@ use crate::links::{LinkId, LinkSet};
 use crate::mail::{Apps, FromShard, ToLink, ToShard};
 use crate::metrics::{ShardCount, ShardCounts};
 use clock::Now;
+use gpusher_proto::gateway::event::Kind as Event;
 use gpusher_sys::driver::Driver;
 use gpusher_sys::mailbox::Mailbox;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +103,9 @@ pub struct Shard<D, C> {
     unicast: Option<deliver::Unicast>,
     leaving: retire::Leaving,
     announcing: Option<announce::Announcing>,
+    /// Numbers given to announcements, and by slot the one whose answer is awaited.
+    announcements: u32,
+    expected_words: FxHashMap<u32, u32>,
     draining: Option<drain::Draining>,
     acceptance: accept::Acceptance,
     sweep: deadlines::Sweep,
@@ -146,6 +151,8 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             unicast: None,
             leaving: retire::Leaving::default(),
             announcing: None,
+            announcements: 0,
+            expected_words: FxHashMap::default(),
             draining: None,
             acceptance: accept::Acceptance::default(),
             paused: Vec::new(),
@@ -211,6 +218,14 @@ impl<D: Driver, C: Clock> Shard<D, C> {
 
     /// Before the turn's events: what logic hears of a connection afterwards may be a consequence.
     fn finish_jobs(&mut self) {
+        if self.links.are_several() {
+            let handed = self.jobs.take_handed().into_iter();
+            self.reports.extend(handed.map(|(link, handed)| FromShard::Event {
+                link,
+                app_id: 0,
+                event: Event::Handed(handed),
+            }));
+        }
         self.reports.extend(self.jobs.take_done().map(FromShard::Done));
     }
 
@@ -248,7 +263,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
 
 impl<D: Driver, C> Shard<D, C> {
     /// Reports an event of a connection to the logic that has its session; false if none is attached.
-    fn tell_logic(&mut self, slot: u32, event: gpusher_proto::gateway::event::Kind) -> bool {
+    fn tell_logic(&mut self, slot: u32, event: Event) -> bool {
         let Some(link) = self.link_of(slot) else {
             self.counts.add(ShardCount::EventsUnlinked, 1);
             return false;
@@ -258,7 +273,7 @@ impl<D: Driver, C> Shard<D, C> {
     }
 
     /// Reports an event of a connection to one of the logics.
-    fn tell(&mut self, slot: u32, link: LinkId, event: gpusher_proto::gateway::event::Kind) {
+    fn tell(&mut self, slot: u32, link: LinkId, event: Event) {
         let app_id = self.table.app[slot as usize];
         self.reports.push(FromShard::Event { link, app_id, event });
     }

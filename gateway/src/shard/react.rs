@@ -44,6 +44,7 @@ impl Asked {
                     resume: login.resume.iter().map(Into::into).collect(),
                     at_ms: 0,
                     again: false,
+                    announcement: 0,
                 },
             })),
             Event::Ack(position) => Self::Ack(position),

@@ -123,6 +123,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         self.logins.0.remove(&slot);
         self.joins.forget(slot);
         self.floors.forget(slot);
+        self.expected_words.remove(&slot);
     }
 
     pub(super) fn on_hangup(&mut self, slot: u32) {

@@ -1,4 +1,5 @@
-//! A join is answered only after every attached logic has acknowledged that the gateway has members of the topic.
+//! A join goes to its logic only after every attached logic has acknowledged that the gateway has members of the topic: what is read of the log for the
+//! answer is then no older than what anybody pushes without sending it here.
 
 use crate::support::*;
 use gpusher_gateway::config::Io;
@@ -19,7 +20,7 @@ async fn acknowledge(logic: &Logic, revision: u64) {
     logic.command(command::Kind::MembershipAck(MembershipAck { revision })).await;
 }
 
-async fn an_answer_waits_for_every_logic(io: Io) {
+async fn a_join_waits_for_every_logic(io: Io) {
     let gateway = gateway(io, |_| {});
     let mut a = Logic::attach(&gateway, Way::InProcess, "a").await;
     a.announced().await;
@@ -33,12 +34,12 @@ async fn an_answer_waits_for_every_logic(io: Io) {
     client.send_v1(ClientFrame::Join { request: 4, topic: "news", since: None }).await;
     let revision = news(&mut a).await;
     assert_eq!(news(&mut b).await, revision);
+    acknowledge(&a, revision).await;
+    until(|| gateway.metrics().link.get(LinkCount::EventsHeld) == 1).await;
+    acknowledge(&b, revision).await;
     let (conn, asked) = joined(&mut a, &mut b).await;
     let answer = Answer { conn, request: 4, code: 0, value: 12 };
     asked.command(command::Kind::Answer(answer)).await;
-    acknowledge(&a, revision).await;
-    until(|| gateway.metrics().link.get(LinkCount::AnswersHeld) == 1).await;
-    acknowledge(&b, revision).await;
     let answered = client.frame().await;
     let expected = ServerFrame::Answer { request: 4, code: 0, value: 12 };
     assert_eq!(as_v1(&answered), expected);
@@ -64,4 +65,4 @@ async fn joined<'a>(a: &'a mut Logic, b: &'a mut Logic) -> (u64, &'a Logic) {
     }
 }
 
-on_both_drivers!(an_answer_waits_for_every_logic);
+on_both_drivers!(a_join_waits_for_every_logic);

@@ -1,4 +1,4 @@
-//! Two logics attached: each login goes to one of them, the one that hashing picks; each can deliver to all.
+//! Two logics attached: each login goes to one of them, the one that hashing picks, when both know of the app; each can deliver to all.
 
 use crate::support::*;
 use gpusher_gateway::config::Io;
@@ -19,6 +19,10 @@ async fn logins_are_shared_out_and_either_reaches_all(io: Io, way: Way) {
     for n in 0..USERS {
         let user = format!("user-{n}");
         clients.push(send_login_v0(&gateway, &user).await);
+        if n == 0 {
+            a.acknowledge_membership().await;
+            b.acknowledge_membership().await;
+        }
         let owner = set.pick(session_hash(APP, &user)).expect("somebody").0 as usize;
         let logic = if owner == 0 { &mut a } else { &mut b };
         assert_eq!(logic.admit_next().await.user, user);

@@ -1,5 +1,6 @@
 //! Links and connections that come and go, and acknowledgements.
 
+use super::link::Part;
 use super::*;
 use gpusher_proto::gateway::{Ack, ChannelKind, Closed, Farewell, Moved, Position};
 
@@ -18,6 +19,9 @@ impl Core {
         self.gateways.insert(hello.gateway, key);
         // Its table may be from before the last change.
         self.send_apps(key);
+        if self.has_sent {
+            self.announce_again(key);
+        }
         self.tell_missed_recalls(key);
         self.attach_lease(key);
     }
@@ -26,6 +30,7 @@ impl Core {
     pub(super) fn on_gateway_announced(&mut self, key: LinkKey) {
         let link = self.link(key);
         link.announced = true;
+        link.complete = true;
         let gateway = link.gateway;
         self.unlinked.remove(&gateway);
     }
@@ -47,8 +52,14 @@ impl Core {
         let Some(mut link) = self.links.remove(&key) else { return };
         self.gateways.remove(&link.gateway);
         let parts = std::mem::take(&mut link.parts);
+        let unsent = link.drop_backlog();
+        if !clean && !self.is_alone() {
+            let kept = parts.values().filter_map(Part::kept_offset);
+            let first = kept.chain(unsent.iter().copied()).min();
+            first.into_iter().for_each(|offset| self.owe(link.gateway, offset));
+        }
         self.finish_parts(parts.into_values());
-        link.drop_backlog().into_iter().for_each(|offset| self.progress.finish_part(offset));
+        unsent.into_iter().for_each(|offset| self.progress.finish_part(offset));
         let of_gateway =
             |session: &&Session| ConnId::from_raw(session.conn).gateway() == link.gateway;
         let conns: Vec<u64> =
@@ -60,7 +71,7 @@ impl Core {
         if !clean {
             self.unlinked.insert(link.gateway, self.now.mono_ms + self.limits.lease_ms);
         }
-        if clean && self.alone && link.leased {
+        if clean && self.is_alone() && link.leased {
             let (gateway, epoch) = (link.gateway, link.epoch);
             self.leases.push_back(LeaseAsk::Detach { gateway, epoch });
         }
@@ -135,7 +146,7 @@ impl Core {
     fn received_by_all(&self, device: &Device) -> Option<Positions> {
         let unlinked_until_ms = self.unlinked.values().copied().max().unwrap_or(0);
         let all_known = self.now.mono_ms >= unlinked_until_ms.max(self.unknown_until_ms);
-        self.sessions.received(device).filter(|_| all_known)
+        self.sessions.received(device).filter(|_| all_known && self.sees_all_sessions())
     }
 
     /// What members are given from here on, it is not.

@@ -76,10 +76,16 @@ impl Core {
         }
         let records: Vec<Record> = self.incoming.drain(..count).collect();
         self.preparing_kept = records.iter().filter_map(push_of).any(|push| push.offline_push);
-        let blocks = self.blocks.take().expect("one batch is prepared at a time");
+        let mut blocks = self.blocks.take().expect("one batch is prepared at a time");
+        let mut block = self.limits.sequence_block;
+        if !self.is_alone() {
+            // Another instance may have taken numbers since: those at hand would be lower.
+            blocks = Blocks::new(self.limits.sequence_blocks);
+            block = 1;
+        }
         let known_recalls = self.repeats_left == 0;
         self.repeats_left = self.repeats_left.saturating_sub(records.len());
-        let (block, now) = (self.limits.sequence_block, self.now);
+        let now = self.now;
         Some(Work::Prepare { records, blocks, block, now, known_recalls })
     }
 
@@ -138,6 +144,7 @@ impl Core {
             let logs = prepared.seqs.len() as u64;
             self.statuses.add(push.id, |row| row.stored += logs);
         }
+        self.has_sent |= push.offline_push;
         if self.withdrawn.contains(push.id) {
             self.statuses.add(push.id, |row| row.withdrawn += 1);
             return self.count(Count::Withdrawn, 1);
@@ -179,6 +186,9 @@ impl Core {
         for (unicast, closes) in plan.into_iter().zip(last.into_iter().rev()) {
             let Some(&key) = self.gateways.get(&unicast.gateway) else {
                 self.on_unlinked(&receivers.push, &unicast.targets);
+                if push.offline_push && !self.is_alone() {
+                    self.owe(unicast.gateway, offset);
+                }
                 continue;
             };
             let message = plan::message(&push, ChannelKind::Own, unicast.seq);
@@ -232,7 +242,8 @@ impl Core {
 
     fn dispatch_shared(&mut self, offset: u64, push: &Push, kind: ChannelKind, seq: u64) {
         if push.offline_push {
-            self.extend_tail(push, kind, seq);
+            self.extend_tail(kind as usize, push.app_id, seq, push.id);
+            self.owe_unlinked(offset);
         } else {
             let audience = match kind {
                 ChannelKind::App => Audience::App(push.app_id),
@@ -261,7 +272,14 @@ impl Core {
 
     /// Links with members of a shared channel.
     pub(super) fn listeners(&self, kind: ChannelKind, app_id: u32, topic: &str) -> Vec<LinkKey> {
+        let is_alone = self.is_alone();
         let listens = |link: &Link| match kind {
+            // A session of another instance may be there before its membership is known here.
+            ChannelKind::App | ChannelKind::Everyone | ChannelKind::Topic
+                if !is_alone && !link.complete =>
+            {
+                true
+            }
             ChannelKind::App => link.has_app(app_id),
             ChannelKind::Everyone => link.has_app(0),
             ChannelKind::Topic => link.has_members(app_id, topic),
@@ -270,15 +288,15 @@ impl Core {
         self.links.iter().filter(|(_, link)| listens(link)).map(|(&key, _)| key).collect()
     }
 
-    fn extend_tail(&mut self, push: &Push, kind: ChannelKind, seq: u64) {
-        let Some(key) = tail_key(kind as usize, push.app_id) else { return };
+    pub(super) fn extend_tail(&mut self, channel: usize, app_id: u32, seq: u64, message: u64) {
+        let Some(key) = tail_key(channel, app_id) else { return };
         let tail = self.tails.entry(key).or_default();
         // The same record again after a failed commit keeps its number.
         if seq <= tail.last {
             return;
         }
         tail.last = seq;
-        tail.recent.push_back((seq, push.id));
+        tail.recent.push_back((seq, message));
         if tail.recent.len() > TAIL_MESSAGES {
             tail.recent.pop_front();
         }

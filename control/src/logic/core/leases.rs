@@ -5,6 +5,10 @@ use crate::error::Result;
 use gpusher_proto::data::{GatewayLease, GatewayMembership, Route};
 use gpusher_proto::gateway::{Apps, Load, Membership, MembershipAck, SyncStart};
 
+/// Connections whose routes are looked for, and sessions looked at to find them.
+const CANARIES: usize = 4;
+const CANARY_SLOTS: usize = 256;
+
 impl Core {
     pub(super) fn attach_lease(&mut self, key: LinkKey) {
         let lease = self.lease(key);
@@ -26,16 +30,7 @@ impl Core {
         let bound = |session: &&Session| {
             ConnId::from_raw(session.conn).gateway() == gateway && !session.closed
         };
-        let route = |session: &Session| Route {
-            conn: session.conn,
-            app_id: session.device.app_id,
-            user: session.device.user().to_owned(),
-            device: session.device.device().to_owned(),
-            gateway,
-            gateway_epoch: epoch,
-            version: session.version.into(),
-            since_ms: session.since_ms,
-        };
+        let route = |session: &Session| route_of(session, gateway, epoch);
         let routes = self.sessions.iter().filter(bound).map(route).collect();
         self.leases.push_back(LeaseAsk::Attach { link: key, lease, routes, memberships });
     }
@@ -63,6 +58,10 @@ impl Core {
             return self.closing.push(key);
         };
         link.leased = true;
+        if std::mem::take(&mut link.lost_lease) {
+            self.announce_again(key);
+        }
+        let Some(link) = self.links.get_mut(&key) else { return };
         self.logins.extend(std::mem::take(&mut link.early));
         replaced.iter().for_each(|route| self.kick_replaced(route));
     }
@@ -95,9 +94,35 @@ impl Core {
             self.links.iter().filter(|(_, link)| due(link)).map(|(&key, _)| key).collect();
         for key in keys {
             let lease = self.lease(key);
+            let canaries = self.canaries(key);
             self.link(key).leasing = true;
-            self.leases.push_back(LeaseAsk::Renew { link: key, lease });
+            self.leases.push_back(LeaseAsk::Renew { link: key, lease, canaries });
         }
+    }
+
+    /// A few connections of a gateway whose routes are bound, now and then. Alone, the lease says it all.
+    fn canaries(&mut self, key: LinkKey) -> Vec<Route> {
+        let is_alone = self.is_alone();
+        let (now_ms, renew_ms) = (self.now.mono_ms, self.limits.renew_ms);
+        let link = self.link(key);
+        if is_alone || now_ms < link.canaries_at_ms {
+            return Vec::new();
+        }
+        link.canaries_at_ms = now_ms + renew_ms;
+        let (gateway, epoch, begin) = (link.gateway, link.epoch, self.sweep_slot);
+        let slots = self.sessions.slots().max(1);
+        let mut canaries = Vec::new();
+        for slot in (begin..begin + CANARY_SLOTS.min(slots)).map(|slot| slot % slots) {
+            let Some(session) = self.sessions.in_slot(slot) else { continue };
+            let is_there = ConnId::from_raw(session.conn).gateway() == gateway;
+            if is_there && session.phase == Phase::Live && !session.leaving {
+                canaries.push(route_of(session, gateway, epoch));
+            }
+            if canaries.len() == CANARIES {
+                break;
+            }
+        }
+        canaries
     }
 
     pub(super) fn on_lease_renewed(&mut self, key: LinkKey, held: bool) {
@@ -106,6 +131,7 @@ impl Core {
         link.leasing = false;
         link.renew_at_ms = renew_at_ms;
         if !held {
+            self.link(key).lost_lease = !self.is_alone();
             self.log_in_again(key);
             self.attach_lease(key);
         }
@@ -138,7 +164,7 @@ impl Core {
         let replay = session.replay.take().unwrap_or_default();
         let mut joins = session.take_joins();
         joins.extend(replay.walks.into_iter().filter(|walk| walk.join.is_some()));
-        self.command(conn, command::Kind::SyncStart(SyncStart { conn }));
+        self.command(conn, command::Kind::SyncStart(SyncStart { conn, announcement: 0 }));
         self.on_opened(key, opened);
         if let Some(session) = self.sessions.get_mut(conn) {
             let rare = session.rare_mut();
@@ -178,5 +204,19 @@ impl Core {
                 link.push(command::Kind::MembershipAck(MembershipAck { revision }), None);
             }
         }
+    }
+}
+
+/// Where a session is.
+fn route_of(session: &Session, gateway: u32, gateway_epoch: u64) -> Route {
+    Route {
+        conn: session.conn,
+        app_id: session.device.app_id,
+        user: session.device.user().to_owned(),
+        device: session.device.device().to_owned(),
+        gateway,
+        gateway_epoch,
+        version: session.version.into(),
+        since_ms: session.since_ms,
     }
 }

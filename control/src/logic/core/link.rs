@@ -20,6 +20,16 @@ pub enum Part {
     Replay(ReplayPart),
 }
 
+impl Part {
+    /// The queue's record, if it is a kept push.
+    pub fn kept_offset(&self) -> Option<u64> {
+        match self {
+            Self::Push(part) if part.kept => Some(part.offset),
+            _ => None,
+        }
+    }
+}
+
 /// A message of a page of a session's replay.
 #[derive(Debug)]
 pub struct ReplayPart {
@@ -62,12 +72,20 @@ pub struct Link {
     pub leased: bool,
     /// When the lease is to be renewed.
     pub renew_at_ms: u64,
+    /// The lease was lost, and with it the routes of other instances' sessions.
+    pub lost_lease: bool,
+    /// When routes are to be looked for next.
+    pub canaries_at_ms: u64,
     /// A lease call is under way.
     pub leasing: bool,
     /// Logins reported before the lease was registered.
     pub(super) early: Vec<Waiting>,
-    /// It has announced its sessions.
+    /// It has announced the sessions that are this instance's.
     pub announced: bool,
+    /// It has announced all its memberships.
+    pub complete: bool,
+    /// Other instances share it: names of all, sorted. Empty: this one is alone.
+    pub logics: Vec<String>,
     /// Its last report of load.
     pub load: Load,
     /// Members of apps (name empty) and topics that it announced.
@@ -94,9 +112,13 @@ impl Link {
             client_addr: hello.client_addr.clone(),
             leased: false,
             renew_at_ms: 0,
+            lost_lease: false,
+            canaries_at_ms: 0,
             leasing: false,
             early: Vec::new(),
             announced: false,
+            complete: false,
+            logics: Vec::new(),
             load: Load { connections_max: hello.connections_max, ..Load::default() },
             members: FxHashMap::default(),
             sessions: FxHashMap::default(),
@@ -236,7 +258,7 @@ mod tests {
     fn a_withdrawn_message_leaves_the_line_and_its_weight() {
         let mut link = link();
         link.push(deliver(1, 7), None);
-        link.push(command::Kind::SyncStart(SyncStart { conn: 1 }), Some(4));
+        link.push(command::Kind::SyncStart(SyncStart { conn: 1, announcement: 0 }), Some(4));
         link.push(deliver(2, 7), None);
         assert_eq!(link.withdraw(7), [1, 2]);
         link.grant(9);

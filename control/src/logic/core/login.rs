@@ -5,7 +5,7 @@ use super::replay::{Replay, Walk};
 use super::session::resume;
 use super::*;
 use gpusher_proto::data::{Channel, ConnKey, Head, Route};
-use gpusher_proto::gateway::{Admit, ChannelKind, Kick, Position};
+use gpusher_proto::gateway::{Admit, ChannelKind, Kick, Position, SyncStart};
 
 /// Codes of proto/WIRE.md section 4 that logic gives.
 pub(super) mod code {
@@ -29,14 +29,14 @@ const RETRY_MS: u32 = 2_000;
 pub(super) struct Waiting {
     conn: u64,
     /// Of which report: the line may hold one of a session that was announced again since, and that stands in line itself.
-    login: u64,
+    login: u32,
     again: bool,
     /// Epoch and positions, if the client named any.
     resume: Option<Box<(u64, Vec<Position>)>>,
 }
 
 impl Waiting {
-    fn new(opened: Opened, login: u64) -> Self {
+    fn new(opened: Opened, login: u32) -> Self {
         let Opened { conn, again, epoch, resume, .. } = opened;
         let resume = (!resume.is_empty()).then(|| Box::new((epoch, resume)));
         Self { conn, login, again, resume }
@@ -63,7 +63,8 @@ impl Core {
             let text = "too many logins at once: come back later";
             return self.refuse_for(opened.conn, code::OVERLOADED, delay_ms, text);
         }
-        let session = Session::new(&opened, self.new_job());
+        // Only told apart from others of the same connection.
+        let session = Session::new(&opened, self.new_job() as u32);
         let is_watched = !opened.again && !session.device.is_nameless();
         if is_watched && self.kick_loops.is_loop(self.now.mono_ms, &session.device) {
             self.count(Count::KickLoops, 1);
@@ -170,8 +171,14 @@ impl Core {
         session.handed = from;
         if !opened.again {
             let epoch = self.store_epoch;
-            let admit = Admit { conn, epoch, resumed, ..Admit::default() };
+            let (app_head, everyone_head) = (heads[1].last, heads[2].last);
+            let announcement = opened.announcement;
+            let heads = Admit { app_head, everyone_head, ..Admit::default() };
+            let admit = Admit { conn, epoch, resumed, announcement, ..heads };
             self.command(conn, command::Kind::Admit(admit));
+        } else if opened.announcement != 0 {
+            let start = SyncStart { conn, announcement: opened.announcement };
+            self.command(conn, command::Kind::SyncStart(start));
         }
         self.replay_login(&opened, &from, &heads);
         for channel in 0..3 {
@@ -199,7 +206,8 @@ impl Core {
             replay.requests = session.take_early_requests();
         }
         // A login holds from the start; a session announced again may or may not.
-        self.start_replay(opened.conn, replay, !opened.again);
+        let holds = !opened.again || opened.announcement != 0;
+        self.start_replay(opened.conn, replay, holds);
     }
 
     /// Neither the routes nor the store answered: a new login may come again later, an old session stays in line.
@@ -227,7 +235,8 @@ impl Core {
     fn replace(&mut self, opened: &Opened, replaced: &[Route]) {
         for route in replaced {
             // It ended on its own, only its route was still there.
-            if self.alone && self.sessions.get(route.conn).is_none_or(|session| session.closed) {
+            if self.is_alone() && self.sessions.get(route.conn).is_none_or(|session| session.closed)
+            {
                 continue;
             }
             self.count(Count::Replaced, 1);

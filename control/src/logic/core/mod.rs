@@ -32,6 +32,7 @@ mod replaying;
 pub mod sequence;
 pub mod session;
 pub mod sessions;
+mod shared;
 #[cfg(test)]
 mod simulation;
 pub mod status;
@@ -86,8 +87,13 @@ pub struct Core {
     ids: Arc<MessageIds>,
     /// Of the store's logs.
     store_epoch: u64,
-    /// No other logic shares the gateways: a lease may be ended with the link.
+    /// No other instance is known from the configuration.
     alone: bool,
+    /// Kept pushes have been sent out: a gateway that is linked from here on may have missed some.
+    has_sent: bool,
+    /// By gateway whose link was lost: the first record of which it may have missed a kept push. It is not committed before the gateway has been asked to
+    /// announce everybody again, so that another instance takes the record up if this one dies first.
+    owed: BTreeMap<u32, u64>,
     now: Now,
     busy: FxHashMap<Lane, usize>,
 
@@ -161,6 +167,8 @@ impl Core {
             ids,
             store_epoch,
             alone,
+            has_sent: false,
+            owed: BTreeMap::new(),
             now: Now::default(),
             busy: FxHashMap::default(),
             links: BTreeMap::new(),
@@ -247,7 +255,8 @@ impl Core {
             event::Kind::Load(load) => self.on_load(key, load),
             event::Kind::Farewell(farewell) => self.on_farewell(&farewell),
             event::Kind::Moved(moved) => self.on_moved(key, &moved),
-            event::Kind::Handed(_) | event::Kind::Logics(_) => {}
+            event::Kind::Handed(handed) => self.on_handed(&handed),
+            event::Kind::Logics(logics) => self.on_logics(key, logics),
         }
     }
 

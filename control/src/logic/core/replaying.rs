@@ -25,7 +25,7 @@ impl Core {
             return self.finish_replay(conn);
         }
         if !holds {
-            self.command(conn, command::Kind::SyncStart(SyncStart { conn }));
+            self.command(conn, command::Kind::SyncStart(SyncStart { conn, announcement: 0 }));
         }
         self.queue_replay(conn);
     }
@@ -315,7 +315,7 @@ impl Core {
         replay.abandon_page();
         spilled.into_iter().for_each(|it| replay.respill(it.channel, it.due_from, it.known));
         // The gateway takes nothing of the pages from before it told, up to here.
-        self.command(conn, command::Kind::SyncStart(SyncStart { conn }));
+        self.command(conn, command::Kind::SyncStart(SyncStart { conn, announcement: 0 }));
         self.finishing.retain(|&finishing| finishing != conn);
         if phase != Phase::Queued {
             self.queue_replay(conn);

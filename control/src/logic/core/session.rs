@@ -42,7 +42,9 @@ pub struct Session {
     /// When it logged in, Unix ms.
     pub since_ms: i64,
     /// Which report of its login this is about: answers to earlier ones are void.
-    pub login: u64,
+    pub login: u32,
+    /// The gateway's number for that report.
+    pub announcement: u32,
     /// Cursor: received up to here.
     pub acked: Positions,
     /// Kept messages were given to the connection up to here.
@@ -86,9 +88,10 @@ pub struct Rare {
 
 impl Session {
     /// A connection whose login has been reported.
-    pub fn new(opened: &Opened, login: u64) -> Self {
+    pub fn new(opened: &Opened, login: u32) -> Self {
         Self {
             login,
+            announcement: opened.announcement,
             conn: opened.conn,
             device: Device::new(opened.app_id, &opened.user, &opened.device),
             since_ms: opened.at_ms,
@@ -113,6 +116,7 @@ impl Session {
             device: self.device.device().to_owned(),
             version: self.version.into(),
             at_ms: self.since_ms,
+            announcement: self.announcement,
             ..Opened::default()
         }
     }

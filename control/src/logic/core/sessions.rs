@@ -151,7 +151,7 @@ mod tests {
         let mut open = |conn, device: &str, phase, own| {
             let (user, device) = ("a".to_owned(), device.to_owned());
             let opened = Opened { conn, user, device, ..Opened::default() };
-            let mut session = Session::new(&opened, conn);
+            let mut session = Session::new(&opened, conn as u32);
             (session.phase, session.acked) = (phase, [own, 1, 1]);
             sessions.insert(session);
         };

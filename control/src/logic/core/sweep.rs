@@ -15,6 +15,7 @@ impl Core {
     pub fn on_tick(&mut self) {
         self.sweep();
         self.renew_leases();
+        self.give_up_owed();
         self.cut_stalled();
         let dropped = self.statuses.take_dropped();
         self.count(Count::StatusDropped, dropped);

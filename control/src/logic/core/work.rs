@@ -75,7 +75,7 @@ pub struct LoginAsk {
     /// What is bound.
     pub route: Route,
     /// Which report of the login this is.
-    pub login: u64,
+    pub login: u32,
     /// Cursor moves that the store may not know yet when it is asked.
     pub pending: Positions,
 }
@@ -86,7 +86,7 @@ pub struct LoginAnswer {
     /// As reported.
     pub opened: Opened,
     /// Which report of the login this is.
-    pub login: u64,
+    pub login: u32,
     /// Connections of the same device that it replaced.
     pub replaced: Vec<Route>,
     /// Cursors of the device.
@@ -218,6 +218,8 @@ pub enum LeaseAsk {
         link: LinkKey,
         /// The lease, with the load.
         lease: GatewayLease,
+        /// Some connections that must have routes there: if none of them has, all routes were lost, and another instance has registered the lease again.
+        canaries: Vec<Route>,
     },
     /// End it.
     Detach {

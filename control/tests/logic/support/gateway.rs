@@ -2,7 +2,7 @@
 
 use super::{APP, BEGIN_MS, PATIENCE};
 use gpusher_control::logic::Logic;
-use gpusher_gateway::link::{EndReason, LinkEnds};
+use gpusher_gateway::link::{EndReason, LinkEnd, LinkEnds};
 use gpusher_proto::conn_id::ConnId;
 use gpusher_proto::gateway::*;
 use std::collections::VecDeque;
@@ -11,8 +11,11 @@ use tokio::sync::mpsc;
 /// A gateway's side of its link.
 pub(crate) struct Gateway {
     pub(crate) number: u32,
+    /// Times that it was asked to announce everybody again.
+    pub(crate) asked_again: u32,
     to_logic: mpsc::Sender<FromGateway>,
     from_logic: mpsc::Receiver<ToGateway>,
+    end: EndReason,
     commands: VecDeque<command::Kind>,
     next_slot: u32,
     revision: u64,
@@ -42,11 +45,14 @@ impl Gateway {
     pub(crate) async fn attach_without_credit(logic: &Logic, number: u32) -> Self {
         let (to, mut from_logic) = mpsc::channel(16);
         let (to_logic, from) = mpsc::channel(16);
-        logic.attach_gateway(LinkEnds { to, from, end: EndReason::default() });
+        let end = EndReason::default();
+        logic.attach_gateway(LinkEnds { to, from, end: end.clone() });
         let first = from_logic.recv().await.expect("logic attaches");
         assert!(matches!(first.kind, Some(to_gateway::Kind::Attach(_))), "{first:?}");
         let commands = VecDeque::new();
-        let gateway = Self { number, to_logic, from_logic, commands, next_slot: 0, revision: 0 };
+        let (asked_again, next_slot, revision) = (0, 0, 0);
+        let gateway =
+            Self { number, asked_again, to_logic, from_logic, end, commands, next_slot, revision };
         let hello = Hello {
             gateway: number,
             epoch: 1,
@@ -128,8 +134,10 @@ impl Gateway {
     async fn receive(&mut self) -> command::Kind {
         loop {
             while let Some(command) = self.commands.pop_front() {
-                if !matches!(command, command::Kind::Apps(_)) {
-                    return command;
+                match command {
+                    command::Kind::Apps(_) => {}
+                    command::Kind::AnnounceAgain(_) => self.asked_again += 1,
+                    command => return command,
                 }
             }
             let message = self.from_logic.recv().await.expect("logic keeps the link");
@@ -207,8 +215,13 @@ impl Gateway {
         self.members(99, "a topic nobody else uses", 1).await;
     }
 
-    /// The stream breaks.
+    /// The gateway is gone.
     pub(crate) fn break_link(self) {}
+
+    /// The stream breaks, and the gateway is still there.
+    pub(crate) fn lose_link(self) {
+        self.end.set(LinkEnd::Stalled);
+    }
 }
 
 /// Connections that a delivery names.

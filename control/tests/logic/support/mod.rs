@@ -54,10 +54,20 @@ impl World {
 
     /// Starts an instance. Its clock stands still but for [`World::advance`].
     pub(crate) async fn start(&self) -> Logic {
+        self.start_as("logic", &["logic"], &self.queue).await
+    }
+
+    /// Starts one instance of several, with its share of the queue.
+    pub(crate) async fn start_as(
+        &self,
+        name: &str,
+        peers: &[&str],
+        share: &Arc<MemoryQueue>,
+    ) -> Logic {
         let data = Data {
             store: self.store.clone(),
             routes: self.routes.clone(),
-            queue: self.queue.clone(),
+            queue: share.clone(),
             counters: Arc::new(Counters::default()),
         };
         let clock_ms = self.clock_ms.clone();
@@ -65,7 +75,8 @@ impl World {
             let mono_ms = clock_ms.load(Relaxed);
             Now { mono_ms, unix_ms: BEGIN_MS + mono_ms as i64 }
         };
-        let identity = Identity { name: "logic".to_owned(), peers: vec!["logic".to_owned()] };
+        let peers = peers.iter().map(|&peer| peer.to_owned()).collect();
+        let identity = Identity { name: name.to_owned(), peers };
         let ids = Arc::new(MessageIds::new(1));
         Logic::start(data, self.limits.clone(), identity, ids, Some(Arc::new(clock))).await
     }

@@ -35,6 +35,13 @@ impl<T> Outbox<T> {
         spilled.into_iter().for_each(|position| self.widen_gap(position));
     }
 
+    /// Messages of a channel from a first to a last were never offered: logic replays them like what has spilled. Kept ones after the first leave.
+    pub fn miss(&mut self, first: Position, last: u64, removed: &mut dyn FnMut(Removal, Entry<T>)) {
+        self.spill(removed);
+        self.widen_gap(first);
+        self.widen_gap(Position { seq: last, ..first });
+    }
+
     pub(super) fn widen_gap(&mut self, position: Position) {
         self.gap.include(position);
         let last = &mut self.gap_last[position.kind as usize];

@@ -54,7 +54,7 @@ async fn commands_of_one_connection_keep_their_order() {
     let position = SyncDone { conn: id, ..SyncDone::default() };
     let commands = vec![
         command::Kind::Admit(Admit { conn: id, ..Admit::default() }),
-        command::Kind::SyncStart(SyncStart { conn: id }),
+        command::Kind::SyncStart(SyncStart { conn: id, announcement: 0 }),
         to_conns(1, vec![id]),
         command::Kind::SyncDone(position),
         command::Kind::Kick(Kick { conn: id, ..Kick::default() }),

@@ -50,10 +50,75 @@ async fn every_logic_knows_the_app_before_one_learns_of_its_first_login() {
     rig.report(vec![login(1), login(2)]);
     let change = membership(&mut a).await;
     assert_eq!((change.app_id, change.topic.as_str(), change.members), (APP, "", 1));
-    assert!(matches!(a.event().await, event::Kind::Opened(_)));
-    assert!(matches!(a.event().await, event::Kind::Opened(_)));
     assert_eq!(membership(&mut b).await, change);
+    a.command(ack(change.revision)).await;
+    a.hears_nothing().await;
+    // What the connection does meanwhile waits, too.
+    let closed = Closed { conn: conn(0, 2), ..Closed::default() };
+    let link = only(&set);
+    rig.report(vec![FromShard::Event { link, app_id: APP, event: event::Kind::Closed(closed) }]);
+    a.hears_nothing().await;
+    b.command(ack(change.revision)).await;
+    let mut opened = Vec::new();
+    for _ in 0..2 {
+        opened.push(a.event().await);
+        while let Some(event::Kind::Closed(closed)) = a.events.front() {
+            let its =
+                matches!(opened.last(), Some(event::Kind::Opened(it)) if it.conn == closed.conn);
+            assert!(its, "after its login");
+            a.event().await;
+        }
+    }
+    assert!(opened.iter().all(|event| matches!(event, event::Kind::Opened(_))), "{opened:?}");
+    rig.report(vec![login(3)]);
+    assert!(matches!(a.event().await, event::Kind::Opened(_)));
     b.hears_nothing().await;
+    assert_eq!((a.logics.len(), b.logics.len()), (1, 1));
+    assert_eq!(a.logics[0], ["a", "b"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_logic_that_acknowledges_nothing_is_cut_off() {
+    let rig = Rig::start();
+    let (mut a, set) = rig.attach("a").await;
+    let (mut b, _) = rig.attach("b").await;
+    rig.report(vec![join(only(&set), 5)]);
+    let revision = membership(&mut a).await.revision;
+    a.command(ack(revision)).await;
+    assert_eq!(b.ended().await, crate::link::LinkEnd::Stalled);
+    assert!(matches!(a.event().await, event::Kind::Join(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_has_recalled_another_does_not_send() {
+    let rig = Rig::start();
+    let (mut a, _) = rig.attach("a").await;
+    let (b, _) = rig.attach("b").await;
+    b.command(command::Kind::Recall(Recall { message_id: 7, ..Recall::default() })).await;
+    assert!(matches!(rig.mail(0).await, ToShard::Links(_) | ToShard::Recall(_)));
+    a.command(to_conns(7, vec![conn(0, 1), conn(1, 1)])).await;
+    match a.event().await {
+        event::Kind::Outcome(outcome) => assert_eq!((outcome.job, outcome.recalled), (7, 2)),
+        other => panic!("not an outcome: {other:?}"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn logics_hear_of_what_another_sends_to_all() {
+    let rig = Rig::start();
+    let (mut a, _) = rig.attach("a").await;
+    let (mut b, _) = rig.attach("b").await;
+    let message = Message { id: 9, channel: 1, seq: 4, kept: true, ..Message::default() };
+    let audience = Some(delivery::Audience::AppId(APP));
+    let delivery = Delivery { job: 1, message: Some(message), audience, replay: false };
+    a.command(command::Kind::Delivery(delivery)).await;
+    match b.event().await {
+        event::Kind::Handed(it) => {
+            assert_eq!((it.channel, it.app_id, it.seq, it.message_id), (1, APP, 4, 9))
+        }
+        other => panic!("not what was handed: {other:?}"),
+    }
+    a.hears_nothing().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -72,17 +137,18 @@ async fn a_version_0_login_makes_its_topic_known_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_join_is_answered_when_every_logic_knows_the_topic() {
+async fn a_join_is_passed_on_when_every_logic_knows_the_topic() {
     let rig = Rig::start();
     let (mut a, set) = rig.attach("a").await;
     let (mut b, _) = rig.attach("b").await;
     rig.report(vec![join(only(&set), 5)]);
     let revision = membership(&mut a).await.revision;
-    assert!(matches!(a.event().await, event::Kind::Join(_)));
-    a.commands(vec![ack(revision), answer(5, 0)]).await;
-    rig.until(LinkCount::AnswersHeld, 1).await;
+    a.command(ack(revision)).await;
+    a.hears_nothing().await;
     assert_eq!(membership(&mut b).await.revision, revision);
     b.command(ack(revision)).await;
+    assert!(matches!(a.event().await, event::Kind::Join(_)));
+    a.command(answer(5, 0)).await;
     let answer = next_answer(&rig).await;
     assert_eq!((answer.request, answer.code, answer.value), (5, 0, 12));
 }
@@ -108,9 +174,11 @@ async fn a_join_does_not_wait_for_a_logic_that_has_gone() {
     let (b, _) = rig.attach("b").await;
     rig.report(vec![join(only(&set), 5)]);
     let revision = membership(&mut a).await.revision;
-    a.commands(vec![ack(revision), answer(5, 0)]).await;
-    rig.until(LinkCount::AnswersHeld, 1).await;
+    a.command(ack(revision)).await;
+    a.hears_nothing().await;
     drop(b);
+    assert!(matches!(a.event().await, event::Kind::Join(_)));
+    a.command(answer(5, 0)).await;
     assert_eq!(next_answer(&rig).await.code, 0);
 }
 

@@ -87,7 +87,8 @@ impl Rig {
     }
 
     fn open(&self) -> Logic {
-        Logic { ends: self.link.attach(), events: VecDeque::new(), credit: 0 }
+        let (events, logics) = Default::default();
+        Logic { ends: self.link.attach(), events, logics, credit: 0 }
     }
 
     /// A logic past its introduction, and the set that the shards were told.
@@ -137,6 +138,8 @@ impl Rig {
 struct Logic {
     ends: LinkEnds,
     events: VecDeque<event::Kind>,
+    /// What it was told of others.
+    logics: Vec<Vec<String>>,
     credit: u32,
 }
 
@@ -176,7 +179,13 @@ impl Logic {
         match message.kind.unwrap() {
             from_gateway::Kind::Report(report) => {
                 let events = report.events.into_iter().map(|event| event.kind.unwrap());
-                self.events.extend(events.filter(|e| !matches!(e, event::Kind::Load(_))));
+                for event in events {
+                    match event {
+                        event::Kind::Load(_) => {}
+                        event::Kind::Logics(logics) => self.logics.push(logics.names),
+                        event => self.events.push_back(event),
+                    }
+                }
             }
             from_gateway::Kind::Credit(credit) => self.credit += credit.commands,
             from_gateway::Kind::Hello(_) => panic!("a second hello"),

@@ -5,7 +5,7 @@
 
 use super::random::Random;
 use super::rig::*;
-use crate::mail::{Audience, JobDone, ToShard};
+use crate::mail::{Audience, JobDone};
 use crate::shard::ShardConfig;
 use gpusher_proto::conn_id::ConnId;
 use gpusher_proto::gateway::{Closed, Drained, Position, event::Kind};
@@ -308,7 +308,7 @@ impl World {
                     self.jobs.insert(job, Delivered { conn: Some(conn), page: Some(page), seq });
                 }
                 Some(Sent::Start(conn)) => {
-                    self.rig.tell(ToShard::SyncStart(LINK, ConnId::from_raw(conn)));
+                    self.rig.tell(sync_start(ConnId::from_raw(conn)));
                 }
                 Some(Sent::Done(conn, positions)) => {
                     self.rig.sync_done(ConnId::from_raw(conn), &positions);

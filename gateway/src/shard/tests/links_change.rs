@@ -5,7 +5,7 @@ use crate::links::{LinkId, LinkSet};
 use crate::mail::{Audience, FromShard, ToShard};
 use crate::metrics::ShardCount;
 use crate::shard::ShardConfig;
-use gpusher_proto::gateway::{Kick, SyncDone, event::Kind};
+use gpusher_proto::gateway::{Kick, SyncDone, SyncStart, event::Kind};
 use gpusher_proto::wire::ChannelKind::{App, Own};
 use std::sync::Arc;
 
@@ -175,4 +175,26 @@ fn an_announced_session_is_as_old_as_it_is() {
     let (again, opened) = rig.opened();
     assert_eq!((again, opened.again), (conn, true));
     assert!((opened.at_ms - since_ms).abs() <= 32, "{since_ms} {opened:?}");
+}
+
+#[test]
+fn words_from_before_an_announcement_do_not_count() {
+    let mut rig = Rig::new(ShardConfig::default());
+    let (peer, conn) = rig.member("alice");
+    rig.tell(ToShard::AnnounceAgain);
+    let (_, opened) = rig.opened();
+    let announcement = opened.announcement;
+    assert_ne!(announcement, 0, "the same logic may have sent something before it hears of this");
+    let job = rig.deliver(Audience::Connections(vec![conn]), kept(Own, 4), true);
+    rig.sync_done(conn, &[(Own, 4)]);
+    rig.unicast(conn, live(Own, 5));
+    rig.settle();
+    assert_eq!(rig.frames(peer), []);
+    assert_eq!(rig.outcome(job).overflowed, 1);
+    let conn_id = conn.raw();
+    rig.tell(ToShard::SyncStart(LINK, SyncStart { conn: conn_id, announcement }));
+    rig.deliver(Audience::Connections(vec![conn]), kept(Own, 3), true);
+    rig.sync_done(conn, &[(Own, 4)]);
+    rig.settle();
+    assert_eq!(rig.frames(peer), [Got::Push(Own, 3), Got::Push(Own, 5), Got::Synced]);
 }

@@ -166,7 +166,7 @@ fn a_sync_frame_of_version_0_is_answered_after_the_replay() {
     rig.settle();
     let [Kind::SyncRequest(asked)] = &rig.events()[..] else { panic!("one request") };
     assert_eq!(asked.request, Some(33));
-    rig.tell(ToShard::SyncStart(LINK, conn));
+    rig.tell(sync_start(conn));
     rig.unicast(conn, live(Own, 2));
     rig.deliver(Audience::Connections(vec![conn]), kept(Everyone, 1), true);
     let done =

@@ -378,6 +378,11 @@ pub(crate) fn kept(channel: ChannelKind, seq: u64) -> Message {
     message(channel, seq, true)
 }
 
+pub(crate) fn sync_start(conn: ConnId) -> ToShard {
+    let start = gpusher_proto::gateway::SyncStart { conn: conn.raw(), announcement: 0 };
+    ToShard::SyncStart(LINK, start)
+}
+
 pub(crate) fn topic(name: &str) -> Audience {
     Audience::Topic { app_id: APP, name: name.into() }
 }

@@ -1,7 +1,7 @@
 //! Kept messages that find no room are not lost and not reordered: logic hears from where to replay, on the same connection.
 
 use super::rig::*;
-use crate::mail::{Audience, ToShard};
+use crate::mail::Audience;
 use crate::metrics::ShardCount;
 use crate::shard::ShardConfig;
 use gpusher_proto::conn_id::ConnId;
@@ -138,7 +138,7 @@ fn a_page_for_which_there_is_no_room_is_asked_for_again() {
         "although the login's SyncDone is to come"
     );
     assert!(rig.seqs(peer).is_empty());
-    rig.tell(ToShard::SyncStart(LINK, conn));
+    rig.tell(sync_start(conn));
     replay(&mut rig, conn, 1..=3);
     rig.sync_done(conn, &[(Own, 3)]);
     rig.settle();
@@ -181,7 +181,7 @@ fn what_a_failed_socket_was_just_sent_counts_as_not_written() {
 fn a_connection_under_replay_claims_nothing() {
     let mut rig = Rig::new(ShardConfig::default());
     let (peer, conn) = rig.member("alice");
-    rig.tell(ToShard::SyncStart(LINK, conn));
+    rig.tell(sync_start(conn));
     rig.deliver(Audience::App(APP), kept(App, 6), false);
     rig.settle();
     rig.net.hang_up(peer, 0);

@@ -128,7 +128,7 @@ fn a_slot_is_used_again_under_another_id() {
     let stale = rig.unicast(old, live(Own, 2));
     rig.tell(kick(old));
     rig.sync_done(old, &[]);
-    rig.tell(ToShard::SyncStart(LINK, old));
+    rig.tell(sync_start(old));
     rig.unicast(new, live(Own, 3));
     rig.settle();
     assert_eq!(rig.outcome(stale).absent, [old]);

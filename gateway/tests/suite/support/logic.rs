@@ -90,6 +90,16 @@ impl Logic {
         self.until(|event| matches!(event, event::Kind::Announced(_)).then_some(())).await;
     }
 
+    /// Knows of the next app or topic.
+    pub(crate) async fn acknowledge_membership(&mut self) {
+        let membership = |event| match event {
+            event::Kind::Membership(membership) => Some(membership.revision),
+            _ => None,
+        };
+        let revision = self.until(membership).await;
+        self.command(command::Kind::MembershipAck(MembershipAck { revision })).await;
+    }
+
     /// Admits a login that needs no replay.
     pub(crate) async fn admit(&self, conn: u64) {
         self.command(command::Kind::Admit(Admit { conn, epoch: 77, ..Admit::default() })).await;

@@ -226,7 +226,9 @@ impl GatewayModel {
             command::Kind::SyncDone(done) => self.sync_done(&done),
             command::Kind::Kick(kick) => self.close(kick.conn),
             command::Kind::Recall(recall) => self.recall(recall.message_id),
-            command::Kind::MembershipAck(_) | command::Kind::Apps(_) => {}
+            command::Kind::MembershipAck(_)
+            | command::Kind::Apps(_)
+            | command::Kind::AnnounceAgain(_) => {}
             other => panic!("not part of the model: {other:?}"),
         }
     }

@@ -1,0 +1,91 @@
+//! What several instances on the same gateways owe each other.
+//!
+//! A session belongs to one of them, the same for all of its user's; a channel is numbered and sent by one at a time, since its records are in one part of the
+//! queue. So what a session gets comes from others, too: the gateway tells its owner (`Handed`). What an instance could not send to a
+//! gateway is missed by sessions that are not its own: once it is linked again, it has everybody announced again, to whoever's they are.
+
+use super::*;
+use gpusher_proto::gateway::{AnnounceAgain, ChannelKind, Handed, Logics};
+
+impl Core {
+    /// Whether no other instance shares the gateways.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone && self.links.values().all(|link| link.logics.is_empty())
+    }
+
+    /// Other instances have come or gone, and sessions move.
+    pub(super) fn on_logics(&mut self, key: LinkKey, logics: Logics) {
+        let link = self.link(key);
+        link.announced = false;
+        link.logics = if logics.names.len() > 1 { logics.names } else { Vec::new() };
+    }
+
+    /// Whether every gateway has the same instances and has announced who is whose. Else a user's sessions may be shared out, and no instance knows all.
+    pub(super) fn sees_all_sessions(&self) -> bool {
+        let mut links = self.links.values();
+        let Some(first) = links.next() else { return true };
+        first.announced && links.all(|link| link.announced && link.logics == first.logics)
+    }
+
+    /// Another instance has sent a kept message.
+    pub(super) fn on_handed(&mut self, handed: &Handed) {
+        let Handed { conn, channel, app_id, seq, message_id, taken } = *handed;
+        if channel != ChannelKind::Own as i32 {
+            let channel = usize::try_from(channel).unwrap_or(usize::MAX);
+            return self.extend_tail(channel, app_id, seq, message_id);
+        }
+        let Some(session) = self.sessions.get_mut(conn) else { return };
+        session.hand_own(seq, message_id);
+        session.report_own(seq);
+        if session.version == 0 && session.phase == Phase::Live && taken {
+            self.take_as_read(conn, ChannelKind::Own as usize, seq);
+        }
+    }
+
+    /// A gateway is linked. What went out before, it did not get from here; without others, everybody is announced in any case.
+    pub(super) fn announce_again(&mut self, key: LinkKey) {
+        let gateway = self.link(key).gateway;
+        let owed = self.owed.remove(&gateway);
+        self.link(key).push(command::Kind::AnnounceAgain(AnnounceAgain {}), owed);
+    }
+
+    /// A kept push has not reached a gateway for certain: keeps a part of its record, if that is the first.
+    pub(super) fn owe(&mut self, gateway: u32, offset: u64) {
+        let first = *self.owed.get(&gateway).unwrap_or(&u64::MAX);
+        if offset >= first {
+            return;
+        }
+        self.progress.add_part(offset);
+        self.owed.insert(gateway, offset);
+        if first != u64::MAX {
+            self.progress.finish_part(first);
+        }
+    }
+
+    /// A shared kept push misses gateways that were lost a moment ago.
+    pub(super) fn owe_unlinked(&mut self, offset: u64) {
+        if self.unlinked.is_empty() || self.is_alone() {
+            return;
+        }
+        let lost: Vec<u32> = self.unlinked.keys().copied().collect();
+        for gateway in lost {
+            if !self.gateways.contains_key(&gateway) {
+                self.owe(gateway, offset);
+            }
+        }
+    }
+
+    /// Gateways that do not come back do not hold the queue up: nor do many records.
+    pub(super) fn give_up_owed(&mut self) {
+        let crowded = self.progress.len() >= self.limits.jobs_open / 2;
+        let now_ms = self.now.mono_ms;
+        let unlinked = &self.unlinked;
+        let over = |gateway: &u32| unlinked.get(gateway).is_none_or(|&until_ms| now_ms >= until_ms);
+        let over: Vec<u32> = self.owed.keys().copied().filter(|it| crowded || over(it)).collect();
+        for gateway in over {
+            self.count(Count::OwedGivenUp, 1);
+            let offset = self.owed.remove(&gateway).expect("listed");
+            self.progress.finish_part(offset);
+        }
+    }
+}
