@@ -11,7 +11,10 @@ impl World {
             0..12 => self.cut_link(number),
             12..24 => self.stall_link(number),
             24..30 => self.kill_gateway(number),
-            30..38 => self.kill_logic(),
+            30..38 => {
+                let logic = self.any_logic();
+                self.kill_logic(logic);
+            }
             38..44 => self.restart_routes(),
             44..56 => {
                 let until_ms = now_ms + self.random.between(10, 1_500);
@@ -38,7 +41,8 @@ impl World {
     fn cut_link(&mut self, number: usize) {
         let now_ms = self.clock.ms();
         let (logic_ms, gateway_ms) = (self.delay(), self.delay());
-        let Some(logic) = &mut self.logic else { return };
+        let which = self.any_logic();
+        let Some(logic) = &mut self.logics[which].process else { return };
         let Some(stream) = logic.streams.iter_mut().find(|stream| stream.gateway == number) else {
             return;
         };
@@ -47,7 +51,7 @@ impl World {
         }
         self.gateways[number].breaks += 1;
         self.note(format_args!(
-            "link {number} is cut: logic hears in {logic_ms} ms, the gateway in {gateway_ms} ms"
+            "link {number} of logic {which} is cut: logic hears in {logic_ms} ms, the gateway in {gateway_ms} ms"
         ));
     }
 
@@ -57,10 +61,11 @@ impl World {
 
     fn stall_link(&mut self, number: usize) {
         let until_ms = self.clock.ms() + self.random.between(20, 2_500);
-        let Some(logic) = &mut self.logic else { return };
+        let which = self.any_logic();
+        let Some(logic) = &mut self.logics[which].process else { return };
         if let Some(stream) = logic.streams.iter_mut().find(|stream| stream.gateway == number) {
             stream.stall(until_ms);
-            self.note(format_args!("link {number} stalls"));
+            self.note(format_args!("link {number} of logic {which} stalls"));
         }
     }
 
@@ -77,10 +82,15 @@ impl World {
         self.note(format_args!("gateway {number} is killed"));
     }
 
+    /// One of the logics. Where there is one, chance has no part in it.
+    fn any_logic(&mut self) -> usize {
+        if self.logics.len() == 1 { 0 } else { self.random.index(self.logics.len()) }
+    }
+
     /// Kills it in the middle of whatever it does.
-    pub(crate) fn kill_logic(&mut self) {
+    fn kill_logic(&mut self, which: usize) {
         let now_ms = self.clock.ms();
-        let Some(mut logic) = self.logic.take() else { return };
+        let Some(mut logic) = self.logics[which].process.take() else { return };
         for stream in &mut logic.streams {
             let until_ms =
                 now_ms + if self.random.permille(500) { 0 } else { self.random.below(1_500) };
@@ -90,10 +100,14 @@ impl World {
         }
         for place in &mut self.gateways {
             place.breaks += 1;
-            place.connect_at_ms = 0;
         }
-        self.logic_down_until_ms = now_ms + 1 + self.random.below(1_500);
-        self.note(format_args!("logic is killed"));
+        let place = &mut self.logics[which];
+        place.connect_at_ms = [0; GATEWAYS];
+        place.down_until_ms = now_ms + 1 + self.random.below(1_500);
+        self.note(format_args!("logic {which} is killed"));
+        // The others find out at once or later.
+        self.rebalance_at_ms =
+            now_ms + if self.random.permille(500) { 0 } else { self.random.below(2_000) };
     }
 
     fn restart_routes(&mut self) {

@@ -1,7 +1,6 @@
 //! The end of a run: faults stop, everybody catches up, everybody leaves.
 
 use crate::invariant::Invariant;
-use crate::logic::GROUP;
 use crate::world::{GATEWAYS, World, apps};
 use gpusher_control::logic::Count;
 use gpusher_control::routes::Routes;
@@ -35,7 +34,7 @@ impl World {
         self.calm = true;
         self.gates.set_faults(0, 0);
         self.net.borrow_mut().short_permille = 20;
-        self.logic_down_until_ms = 0;
+        self.logics.iter_mut().for_each(|place| place.down_until_ms = 0);
         for place in &mut self.gateways {
             place.down_until_ms = 0;
             place.frozen_until_ms = 0;
@@ -176,17 +175,18 @@ impl World {
         for (name, what) in
             [("sessions", Count::Sessions), ("jobs", Count::JobsOpen), ("backlog", Count::Backlog)]
         {
-            let amount = self.counters.get(what);
-            if amount > 0 {
-                left.push(format!("logic: {amount} {name}"));
+            let amounts = self.logics.iter().map(|place| place.counters.get(what));
+            for (number, amount) in amounts.enumerate().filter(|&(_, amount)| amount > 0) {
+                left.push(format!("logic {number}: {amount} {name}"));
             }
         }
-        let depth = self.queue.last() - self.queue.committed(GROUP);
+        let depth = self.queue.not_done();
         if depth > 0 {
             left.push(format!("queue: {depth} records"));
         }
         left.extend(self.routes().iter().map(|route| format!("route: {route:?}")));
-        let streams = self.logic.iter().flat_map(|logic| &logic.streams);
+        let logics = self.logics.iter().filter_map(|place| place.process.as_ref());
+        let streams = logics.flat_map(|logic| &logic.streams);
         let jobs: usize = streams.map(|stream| stream.jobs.len()).sum();
         if jobs > 0 {
             self.violate(Invariant::OneOutcome, format!("{jobs} deliveries have no outcome"));

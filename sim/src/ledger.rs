@@ -40,7 +40,11 @@ impl Ledger {
         match record.job.as_ref().and_then(|job| job.kind.as_ref()) {
             Some(job::Kind::Push(push)) => {
                 let accepted = Accepted { push: push.clone(), at_ms: now_ms };
-                self.pushes.insert(push.id, accepted);
+                match self.pushes.get_mut(&push.id) {
+                    // Another part of a list of users.
+                    Some(known) => known.push.users.extend(push.users.iter().cloned()),
+                    None => drop(self.pushes.insert(push.id, accepted)),
+                }
             }
             Some(job::Kind::Recall(message)) => {
                 self.recalls.entry(message.id).or_insert(now_ms);

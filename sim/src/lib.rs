@@ -25,6 +25,7 @@ pub mod network;
 pub mod queue;
 pub mod random;
 pub mod routes;
+pub mod share;
 pub mod speech;
 pub mod store;
 pub mod trace;

@@ -2,8 +2,8 @@
 
 use crate::clock::SimClock;
 use crate::network::{Heard, Stream};
-use crate::queue::MemoryQueue;
 use crate::random::Random;
+use crate::share::Share;
 use crate::store::EPOCH;
 use crate::words::in_words;
 use gpusher_control::logic::core::work::{Done, Lane};
@@ -15,8 +15,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// The consumer group.
-pub const GROUP: &str = "logic";
 /// Between two ticks of the core.
 const TICK_MS: u64 = 50;
 
@@ -26,14 +24,16 @@ type Working = Pin<Box<dyn Future<Output = Done> + Send>>;
 pub struct Logic {
     core: Core,
     data: Data,
-    queue: MemoryQueue,
+    name: String,
+    peers: Vec<String>,
+    /// What it has of the queue.
+    pub share: Share,
     clock: SimClock,
     epoch: u64,
     works: Vec<Working>,
     /// Streams to gateways.
     pub streams: Vec<Stream>,
     next_key: u64,
-    read_offset: u64,
     commit: Option<u64>,
     tick_at_ms: u64,
     read_from_ms: u64,
@@ -61,25 +61,27 @@ pub fn limits() -> Limits {
 }
 
 impl Logic {
-    /// Starts a process; `life`: how many there have been.
+    /// Starts a process, one of those named; `life`: how many there have been.
     pub fn start(
         life: u32,
+        (name, peers): (String, Vec<String>),
         data: Data,
-        queue: MemoryQueue,
+        share: Share,
         clock: &SimClock,
         apps: Vec<App>,
     ) -> Self {
         let limits = limits();
         let counters = data.counters.clone();
         let ids = Arc::new(MessageIds::with_clock(life, || 0));
-        let mut core = Core::new(limits.clone(), counters.clone(), ids, EPOCH, true);
+        let mut core = Core::new(limits.clone(), counters.clone(), ids, EPOCH, peers.len() <= 1);
         core.set_time(clock.now());
         core.on_apps(apps);
         Self {
             core,
             data,
-            read_offset: queue.committed(GROUP),
-            queue,
+            name,
+            peers,
+            share,
             clock: clock.clone(),
             epoch: clock.unix() as u64,
             works: Vec::new(),
@@ -109,12 +111,8 @@ impl Logic {
         let mut stream = Stream::new(key, gateway, ends);
         stream.forgets_positions = forgets_positions;
         stream.owed = owed;
-        let attach = Attach {
-            logic: "logic-1".to_owned(),
-            epoch: self.epoch,
-            peers: vec!["logic-1".to_owned()],
-            apps,
-        };
+        let attach =
+            Attach { logic: self.name.clone(), epoch: self.epoch, peers: self.peers.clone(), apps };
         let attach = ToGateway { kind: Some(to_gateway::Kind::Attach(attach)) };
         stream.send(attach, self.clock.ms(), random);
         self.streams.push(stream);
@@ -182,9 +180,8 @@ impl Logic {
         }
         self.reading |= linked || self.clock.ms() >= self.read_from_ms;
         if self.reading && self.core.has_room() {
-            let records = self.queue.after(self.read_offset, self.limits.batch_records);
-            if let Some(last) = records.last() {
-                self.read_offset = last.offset;
+            let records = self.share.take(self.limits.batch_records);
+            if !records.is_empty() {
                 self.core.on_records(records);
             }
         }
@@ -232,7 +229,7 @@ impl Logic {
     /// Writes the position that is due.
     pub fn commit_now(&mut self) {
         if let Some(offset) = self.commit.take() {
-            self.queue.set_committed(GROUP, offset);
+            self.share.commit(offset);
         }
     }
 
@@ -246,6 +243,6 @@ impl Logic {
         self.works.is_empty()
             && self.core.is_flushed()
             && self.streams.iter().all(|stream| stream.in_flight() == 0)
-            && self.read_offset == self.queue.last()
+            && self.share.is_drained()
     }
 }

@@ -29,6 +29,9 @@ struct Arguments {
     /// Clients.
     #[arg(long)]
     clients: Option<usize>,
+    /// Logics that share the work.
+    #[arg(long, default_value_t = 1)]
+    logics: usize,
     /// Traffic without faults.
     #[arg(long)]
     no_faults: bool,
@@ -84,6 +87,7 @@ fn options(arguments: &Arguments, seed: u64) -> Options {
     Options {
         steps: arguments.steps.unwrap_or(usual.steps),
         clients: arguments.clients.unwrap_or(usual.clients),
+        logics: arguments.logics,
         faults: !arguments.no_faults,
         print: arguments.trace,
         ..usual
@@ -110,9 +114,11 @@ fn show(arguments: &Arguments, report: Report, shrinks: bool) -> ExitCode {
         let skip = report.tail.len().saturating_sub(arguments.tail);
         report.tail.iter().skip(skip).for_each(|event| println!("{event}"));
     }
-    let Options { seed, steps, clients, .. } = report.options;
+    let Options { seed, steps, clients, logics, .. } = report.options;
     println!("{}", summary(&report));
-    println!("again: gpusher-sim --seed {seed} --steps {steps} --clients {clients} --trace");
+    println!(
+        "again: gpusher-sim --seed {seed} --steps {steps} --clients {clients} --logics {logics} --trace"
+    );
     ExitCode::FAILURE
 }
 

@@ -4,7 +4,7 @@ use crate::gate::Gates;
 use async_trait::async_trait;
 use gpusher_control::error::{Code, Error, Result};
 use gpusher_control::queue::{Consumer, Queue};
-use gpusher_proto::data::Record;
+use gpusher_proto::data::{Job, Push, Record, job};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,6 +15,10 @@ struct Inner {
     records: BTreeMap<u64, Record>,
     last: u64,
     committed: BTreeMap<String, u64>,
+    /// By part: the records in it.
+    parts: Vec<BTreeSet<u64>>,
+    /// By part: done up to here.
+    done: Vec<u64>,
     consumed: BTreeSet<String>,
 }
 
@@ -32,13 +36,32 @@ impl MemoryQueue {
         Self { gates, ..Self::default() }
     }
 
+    /// The same in so many parts: what has to keep its order is in one.
+    pub fn in_parts(gates: Gates, parts: usize) -> Self {
+        let queue = Self::new(gates);
+        let mut inner = queue.inner.lock();
+        inner.parts = vec![BTreeSet::new(); parts];
+        inner.done = vec![0; parts];
+        drop(inner);
+        queue
+    }
+
+    /// How many parts there are.
+    pub fn parts(&self) -> usize {
+        self.inner.lock().parts.len()
+    }
+
     /// Appends records, past the gates.
     pub fn put(&self, records: Vec<Record>) {
         let mut inner = self.inner.lock();
-        for record in records {
+        let parts = inner.parts.len();
+        for (part, record) in records.into_iter().flat_map(|record| place(record, parts)) {
             inner.last += 1;
             let offset = inner.last;
             inner.records.insert(offset, Record { offset, ..record });
+            if let Some(part) = inner.parts.get_mut(part) {
+                part.insert(offset);
+            }
         }
         self.published.notify_waiters();
     }
@@ -47,6 +70,31 @@ impl MemoryQueue {
     pub fn after(&self, offset: u64, limit: usize) -> Vec<Record> {
         let inner = self.inner.lock();
         inner.records.range(offset + 1..).take(limit).map(|(_, record)| record.clone()).collect()
+    }
+
+    /// Records of a part after an offset.
+    pub fn of_part(&self, part: usize, offset: u64, limit: usize) -> Vec<Record> {
+        let inner = self.inner.lock();
+        let offsets = inner.parts[part].range(offset + 1..).take(limit);
+        offsets.map(|offset| inner.records[offset].clone()).collect()
+    }
+
+    /// How far a part is done.
+    pub fn done_of(&self, part: usize) -> u64 {
+        self.inner.lock().done[part]
+    }
+
+    /// A part is done up to there; forward only.
+    pub fn set_done(&self, part: usize, offset: u64) {
+        let done = &mut self.inner.lock().done[part];
+        *done = offset.max(*done);
+    }
+
+    /// Records of all parts that are not done.
+    pub fn not_done(&self) -> usize {
+        let inner = self.inner.lock();
+        let parts = inner.parts.iter().zip(&inner.done);
+        parts.map(|(part, done)| part.range(done + 1..).count()).sum()
     }
 
     /// A group's position.
@@ -65,6 +113,46 @@ impl MemoryQueue {
     pub fn last(&self) -> u64 {
         self.inner.lock().last
     }
+}
+
+/// Where a record goes: each channel is in one part, a recall in all, behind what it recalls; a list of users is taken apart.
+fn place(record: Record, parts: usize) -> Vec<(usize, Record)> {
+    let of = |key: &str| match parts {
+        0 => 0,
+        parts => {
+            key.bytes().fold(7, |sum: usize, byte| sum * 31 % 65_521 + usize::from(byte)) % parts
+        }
+    };
+    let kind = record.job.as_ref().and_then(|job| job.kind.as_ref());
+    let key = match kind {
+        Some(job::Kind::Push(push)) if push.r#type == 5 && parts > 1 => {
+            let mut lists: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+            for user in &push.users {
+                lists
+                    .entry(of(&format!("user/{}/{user}", push.app_id)))
+                    .or_default()
+                    .push(user.clone());
+            }
+            let list = |(part, users)| {
+                let push = Push { users, ..push.clone() };
+                let job = Some(Job { kind: Some(job::Kind::Push(push)) });
+                (part, Record { job, ..record.clone() })
+            };
+            return lists.into_iter().map(list).collect();
+        }
+        Some(job::Kind::Recall(_)) => {
+            return (0..parts.max(1)).map(|part| (part, record.clone())).collect();
+        }
+        Some(job::Kind::Push(push)) => match push.r#type {
+            1 => format!("user/{}/{}", push.app_id, push.users[0]),
+            2 => format!("app/{}", push.app_id),
+            4 => format!("topic/{}/{}", push.app_id, push.topic),
+            _ => "everyone".to_owned(),
+        },
+        Some(job::Kind::Kick(kick)) => format!("user/{}/{}", kick.app_id, kick.user),
+        None => String::new(),
+    };
+    vec![(of(&key), record)]
 }
 
 #[async_trait]

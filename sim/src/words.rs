@@ -33,6 +33,7 @@ pub(crate) fn commands_in(message: &ToGateway) -> impl Iterator<Item = String> {
             let positions: Vec<_> = done.positions.iter().map(|it| (it.channel, it.seq)).collect();
             Some(format!("sync done {} {positions:?} {:?}", name(done.conn), done.request))
         }
+        command::Kind::AnnounceAgain(_) => Some("announce again".to_owned()),
         command::Kind::Recall(recall) => Some(format!("recall {}", recall.message_id)),
         command::Kind::Kick(kick) => Some(format!("kick {} {}", name(kick.conn), kick.reason)),
         _ => None,
@@ -78,6 +79,16 @@ pub(crate) fn in_words(event: &Event) -> Option<String> {
             format!("drained {} spilled {:?}", name(drained.conn), positions(&drained.spilled_from))
         }
         event::Kind::Farewell(farewell) => format!("farewell {}", name(farewell.conn)),
+        event::Kind::Handed(handed) => {
+            format!(
+                "handed {} {} {} taken {}",
+                name(handed.conn),
+                handed.channel,
+                handed.seq,
+                handed.taken
+            )
+        }
+        event::Kind::Logics(logics) => format!("logics {:?}", logics.names),
         event::Kind::Moved(moved) => format!("moved {}", name(moved.conn)),
         event::Kind::SyncRequest(asked) => format!("sync request {}", name(asked.conn)),
         event::Kind::Join(join) => {

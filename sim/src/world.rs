@@ -7,11 +7,12 @@ use crate::gate::Gates;
 use crate::gateway::Gateway;
 use crate::invariant::{Invariant, Violation};
 use crate::ledger::Ledger;
-use crate::logic::{GROUP, Logic};
+use crate::logic::Logic;
 use crate::net::{Net, SharedNet};
 use crate::queue::MemoryQueue;
 use crate::random::Random;
 use crate::routes::SimRoutes;
+use crate::share::Share;
 use crate::store::MemoryStore;
 use crate::trace::Trace;
 use crate::words::commands_in;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 /// Gateways, and shards of each.
 pub(crate) const GATEWAYS: usize = 2;
 const SHARDS: u32 = 2;
+/// Parts of the queue, if several logics share it.
+const PARTS: usize = 6;
 
 /// A bug switched on in the simulation's own parts, for the checks to find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub struct Options {
     pub steps: u64,
     /// Clients.
     pub clients: usize,
+    /// Logics that share the work.
+    pub logics: usize,
     /// Whether parts fail.
     pub faults: bool,
     /// A bug to find.
@@ -57,7 +62,15 @@ pub struct Options {
 impl Options {
     /// What a seed means unless told otherwise.
     pub fn of(seed: u64) -> Self {
-        Self { seed, steps: 1_500, clients: 10, faults: true, canary: None, print: false }
+        Self {
+            seed,
+            steps: 1_500,
+            clients: 10,
+            logics: 1,
+            faults: true,
+            canary: None,
+            print: false,
+        }
     }
 }
 
@@ -73,16 +86,12 @@ pub struct World {
     pub(crate) store: MemoryStore,
     pub(crate) queue: MemoryQueue,
     pub(crate) routes: SimRoutes,
-    pub(crate) counters: Arc<Counters>,
     pub(crate) gateways: Vec<Place>,
-    pub(crate) logic: Option<Logic>,
+    pub(crate) logics: Vec<LogicPlace>,
     /// Logic processes so far.
     pub(crate) lives: u64,
-    /// When the present one began.
-    pub(crate) life_since_ms: u64,
-    /// The queue was committed up to here when it began.
-    pub(crate) life_since_offset: u64,
-    pub(crate) logic_down_until_ms: u64,
+    /// The queue's parts are shared out among the logics then.
+    pub(crate) rebalance_at_ms: u64,
     pub(crate) clients: Vec<Client>,
     /// Connections that their clients have left: (client, connection).
     pub(crate) ghosts: Vec<(usize, Conn)>,
@@ -94,6 +103,21 @@ pub struct World {
     pub(crate) last_heartbeat_ms: u64,
 }
 
+/// Where a logic's processes run, one after the other.
+#[derive(Default)]
+pub(crate) struct LogicPlace {
+    pub(crate) process: Option<Logic>,
+    pub(crate) down_until_ms: u64,
+    /// It connects to each gateway not before.
+    pub(crate) connect_at_ms: [u64; GATEWAYS],
+    /// Number of the present process, and when it began.
+    pub(crate) life: (u64, u64),
+    /// The queue's only part was done up to here when it began.
+    pub(crate) life_since_offset: u64,
+    /// Of all its processes.
+    pub(crate) counters: Arc<Counters>,
+}
+
 /// Where a gateway's processes run, one after the other.
 pub(crate) struct Place {
     pub(crate) process: Option<Gateway>,
@@ -101,8 +125,6 @@ pub(crate) struct Place {
     pub(crate) frozen_until_ms: u64,
     /// Breaks between it and logic, of any kind.
     pub(crate) breaks: u64,
-    /// Logic connects not before.
-    pub(crate) connect_at_ms: u64,
     /// Ends of streams that logic or the network has given up, and when the gateway hears of it.
     pub(crate) zombies: Vec<(u64, LinkEnds)>,
 }
@@ -124,24 +146,20 @@ impl World {
             down_until_ms: 0,
             frozen_until_ms: 0,
             breaks: 0,
-            connect_at_ms: 0,
             zombies: Vec::new(),
         };
         Self {
             trace: Trace::new(options.print),
             step: 0,
             net,
-            queue: MemoryQueue::new(gates.clone()),
+            queue: MemoryQueue::in_parts(gates.clone(), if options.logics > 1 { PARTS } else { 1 }),
             gates,
             store,
             routes,
-            counters: Arc::default(),
             gateways: (0..GATEWAYS).map(|_| place()).collect(),
-            logic: None,
+            logics: (0..options.logics).map(|_| LogicPlace::default()).collect(),
             lives: 0,
-            life_since_ms: 0,
-            life_since_offset: 0,
-            logic_down_until_ms: 0,
+            rebalance_at_ms: 0,
             clients: profiles.into_iter().map(Client::new).collect(),
             ghosts: Vec::new(),
             ledger: Ledger::default(),
@@ -222,7 +240,7 @@ impl World {
         self.step += 1;
         self.start_processes();
         self.turn_gateways();
-        self.turn_logic();
+        self.turn_logics();
         self.accept_records();
         self.turn_clients();
         self.check_step();
@@ -244,47 +262,102 @@ impl World {
                 self.note(format_args!("gateway {number} starts"));
             }
         }
-        if self.logic.is_none() && self.logic_down_until_ms <= now_ms {
-            self.lives += 1;
-            self.life_since_ms = now_ms;
-            self.life_since_offset = self.queue.committed(GROUP);
-            let data = Data {
-                store: Arc::new(self.store.clone()),
-                routes: Arc::new(self.routes.clone()),
-                queue: Arc::new(self.queue.clone()),
-                counters: self.counters.clone(),
-            };
-            let (life, queue) = (self.lives as u32, self.queue.clone());
-            self.logic = Some(Logic::start(life, data, queue, &self.clock, apps()));
-            self.note(format_args!("logic starts"));
+        for number in 0..self.logics.len() {
+            let place = &self.logics[number];
+            if place.process.is_none() && place.down_until_ms <= now_ms {
+                self.start_logic(number);
+            }
         }
-        self.connect_logic();
+        self.share_out();
+        for number in 0..self.logics.len() {
+            self.connect_logic(number);
+        }
+    }
+
+    fn start_logic(&mut self, number: usize) {
+        let now_ms = self.clock.ms();
+        self.lives += 1;
+        let names: Vec<String> =
+            (1..=self.logics.len()).map(|number| format!("logic-{number}")).collect();
+        let place = &mut self.logics[number];
+        place.life = (self.lives, now_ms);
+        place.life_since_offset = self.queue.done_of(0);
+        let data = Data {
+            store: Arc::new(self.store.clone()),
+            routes: Arc::new(self.routes.clone()),
+            queue: Arc::new(self.queue.clone()),
+            counters: place.counters.clone(),
+        };
+        let share = Share::new(self.queue.clone());
+        let identity = (names[number].clone(), names);
+        let life = self.lives as u32;
+        place.process = Some(Logic::start(life, identity, data, share, &self.clock, apps()));
+        self.rebalance_at_ms = now_ms;
+        self.note(format_args!("logic {number} starts"));
+    }
+
+    /// Gives each part of the queue to one logic, as a consumer group does.
+    fn share_out(&mut self) {
+        let now_ms = self.clock.ms();
+        let alive = |place: &LogicPlace| place.process.is_some();
+        let members: Vec<usize> =
+            (0..self.logics.len()).filter(|&number| alive(&self.logics[number])).collect();
+        for place in &mut self.logics {
+            if let Some(logic) = &mut place.process {
+                logic.share.revoke(now_ms);
+            }
+        }
+        if self.rebalance_at_ms > now_ms || members.is_empty() {
+            return;
+        }
+        for part in 0..self.queue.parts() {
+            let wanted = members[part % members.len()];
+            let has = |place: &LogicPlace| {
+                place.process.as_ref().is_some_and(|logic| logic.share.parts().any(|it| it == part))
+            };
+            match self.logics.iter().position(has) {
+                Some(holder) if holder == wanted => {}
+                Some(holder) => {
+                    let patience = *self.random.pick(&[0, 0, 300, 3_000]);
+                    let logic = self.logics[holder].process.as_mut().expect("it has the part");
+                    logic.share.leave(part, now_ms + patience);
+                }
+                None => {
+                    let logic = self.logics[wanted].process.as_mut().expect("a member runs");
+                    logic.share.assign(part);
+                }
+            }
+        }
     }
 
     /// Logic keeps a stream to every gateway.
-    fn connect_logic(&mut self) {
+    fn connect_logic(&mut self, which: usize) {
         let now_ms = self.clock.ms();
-        let Some(logic) = &mut self.logic else { return };
+        let LogicPlace { process, connect_at_ms, life_since_offset, .. } = &mut self.logics[which];
+        let Some(logic) = process else { return };
         let forgets = self.options.canary == Some(Canary::ForgetPositions);
         let mut connected = Vec::new();
         // What this logic has recalled, a gateway that was cut off has to hear.
-        let handled = self.life_since_offset + 1
-            ..=self.queue.committed(GROUP).max(self.life_since_offset + 1);
-        let recalled: Vec<u64> =
-            self.ledger.recall_offsets.range(handled).map(|(_, &id)| id).collect();
+        let handled = *life_since_offset + 1..=self.queue.done_of(0).max(*life_since_offset + 1);
+        let recalled: Vec<u64> = match self.options.logics {
+            1 => self.ledger.recall_offsets.range(handled).map(|(_, &id)| id).collect(),
+            _ => Vec::new(),
+        };
         for (number, place) in self.gateways.iter_mut().enumerate() {
             let linked = logic.streams.iter().any(|stream| stream.gateway == number);
             if let (Some(gateway), false, true) =
-                (&place.process, linked, place.connect_at_ms <= now_ms)
+                (&place.process, linked, connect_at_ms[number] <= now_ms)
             {
                 let owed = recalled.clone();
                 logic.connect(number, gateway.attach(), apps(), &mut self.random, forgets, owed);
-                place.connect_at_ms = now_ms + 200;
+                connect_at_ms[number] = now_ms + 200;
                 place.breaks += 1;
                 connected.push(number);
             }
         }
-        connected.iter().for_each(|number| self.note(format_args!("logic connects to {number}")));
+        for number in connected {
+            self.note(format_args!("logic {which} connects to {number}"));
+        }
     }
 
     fn turn_gateways(&mut self) {
@@ -305,12 +378,48 @@ impl World {
         }
     }
 
-    fn turn_logic(&mut self) {
+    fn turn_logics(&mut self) {
+        for number in 0..self.logics.len() {
+            self.carry(number);
+        }
+        let opened = if self.calm { 64 } else { self.random.below(4) };
+        for _ in 0..opened {
+            if self.gates.open_one(&mut self.random).is_none() {
+                break;
+            }
+            if self.calm {
+                self.turn_each();
+            }
+        }
+        self.turn_each();
+        for number in 0..self.logics.len() {
+            let calm = self.calm;
+            let Some(logic) = &mut self.logics[number].process else { continue };
+            if calm {
+                logic.commit_now();
+            }
+            let stray = logic.streams.iter().find_map(|stream| stream.stray_outcome);
+            if let Some(job) = stray {
+                let text = format!("job {job} of logic {number} has an outcome too many");
+                self.violate(Invariant::OneOutcome, text);
+            }
+        }
+    }
+
+    fn turn_each(&mut self) {
+        let Self { logics, random, .. } = self;
+        for logic in logics.iter_mut().filter_map(|place| place.process.as_mut()) {
+            logic.turn(GATEWAYS, random);
+        }
+    }
+
+    /// What is on its way between a logic and the gateways.
+    fn carry(&mut self, which: usize) {
         let now_ms = self.clock.ms();
-        let Some(logic) = &mut self.logic else { return };
         let mut recalls = Vec::new();
         let mut commands = Vec::new();
-        let life = (self.lives, self.life_since_ms);
+        let LogicPlace { process, life, .. } = &mut self.logics[which];
+        let Some(logic) = process else { return };
         for stream in &mut logic.streams {
             let number = stream.gateway;
             let mut owed = std::mem::take(&mut stream.owed);
@@ -319,34 +428,16 @@ impl World {
                 if matches!(&message.kind, Some(to_gateway::Kind::Batch(_))) {
                     recalls.extend(owed.drain(..).map(|message| (number, message)));
                 }
-                pushes_in(message).for_each(|message| self.ledger.send(message, life));
-                commands
-                    .extend(commands_in(message).map(|command| format!("{number} <- {command}")));
+                pushes_in(message).for_each(|message| self.ledger.send(message, *life));
+                commands.extend(
+                    commands_in(message).map(|command| format!("{number} <- {which} {command}")),
+                );
             });
             stream.owed = owed;
         }
-        commands.iter().for_each(|command| self.note(format_args!("gateway {command}")));
-        let logic = self.logic.as_mut().expect("it runs");
         let heard = logic.hear(&mut self.random);
-        heard.iter().for_each(|event| self.note(format_args!("logic <- {event}")));
-        let logic = self.logic.as_mut().expect("it runs");
-        let opened = if self.calm { 64 } else { self.random.below(4) };
-        for _ in 0..opened {
-            if self.gates.open_one(&mut self.random).is_none() {
-                break;
-            }
-            if self.calm {
-                logic.turn(GATEWAYS, &mut self.random);
-            }
-        }
-        logic.turn(GATEWAYS, &mut self.random);
-        if self.calm {
-            logic.commit_now();
-        }
-        let stray = logic.streams.iter().find_map(|stream| stream.stray_outcome);
-        if let Some(job) = stray {
-            self.violate(Invariant::OneOutcome, format!("job {job} has an outcome too many"));
-        }
+        commands.iter().for_each(|command| self.note(format_args!("gateway {command}")));
+        heard.iter().for_each(|event| self.note(format_args!("logic {which} <- {event}")));
         self.settling.begin(recalls, now_ms);
     }
 
@@ -368,8 +459,8 @@ impl World {
     pub(crate) fn repeats(&self, gateway: usize) -> (u64, u64) {
         let place = &self.gateways[gateway];
         let spilled = place.process.as_ref().map_or(0, |it| it.sum(ShardCount::Spilled));
-        let leases = self.counters.get(Count::LeasesLost);
-        (place.breaks + spilled + leases, self.counters.get(Count::Redelivered))
+        let sum = |what| self.logics.iter().map(|place| place.counters.get(what)).sum::<u64>();
+        (place.breaks + spilled + sum(Count::LeasesLost), sum(Count::Redelivered))
     }
 }
 
