@@ -12,12 +12,15 @@ const FAULTY_ONCE_BROKEN: [u64; 24] = [
     235,
 ];
 
-fn keeps_all_promises(seed: u64, faults: bool) {
-    let report = run(Options { faults, ..Options::of(seed) });
+/// The same with two logics.
+const TWO_LOGICS_ONCE_BROKEN: [u64; 6] = [2, 5, 7, 12, 15, 29];
+
+fn keeps_all_promises(seed: u64, faults: bool, logics: usize) {
+    let report = run(Options { faults, logics, ..Options::of(seed) });
     if let Some(violation) = report.violation {
         let calm = if faults { "" } else { " --no-faults" };
         panic!(
-            "seed {seed}: {violation}\n{}\nagain: gpusher-sim --seed {seed}{calm} --trace",
+            "seed {seed}: {violation}\n{}\nagain: gpusher-sim --seed {seed} --logics {logics}{calm} --trace",
             report.tail.join("\n")
         );
     }
@@ -27,11 +30,17 @@ fn keeps_all_promises(seed: u64, faults: bool) {
 #[test]
 fn without_faults() {
     let more = 1_001..=1_002;
-    CALM_ONCE_BROKEN.into_iter().chain(more).for_each(|seed| keeps_all_promises(seed, false));
+    CALM_ONCE_BROKEN.into_iter().chain(more).for_each(|seed| keeps_all_promises(seed, false, 1));
 }
 
 #[test]
 fn with_faults() {
     let more = 1_001..=1_004;
-    FAULTY_ONCE_BROKEN.into_iter().chain(more).for_each(|seed| keeps_all_promises(seed, true));
+    FAULTY_ONCE_BROKEN.into_iter().chain(more).for_each(|seed| keeps_all_promises(seed, true, 1));
+}
+
+#[test]
+fn with_several_logics() {
+    TWO_LOGICS_ONCE_BROKEN.into_iter().for_each(|seed| keeps_all_promises(seed, true, 2));
+    (1_001..=1_002).for_each(|seed| keeps_all_promises(seed, true, 3));
 }
