@@ -2,7 +2,7 @@
 //!
 //! | | in one process | in another process | on a server | later |
 //! | --- | --- | --- | --- | --- |
-//! | store | `sqlite:` | `message://host:7780` | `postgres://…` | MySQL |
+//! | store | `sqlite:` | `message://host:7780` | `postgres://…`, `mysql://…` | |
 //! | routes | `memory:` | `message://host:7780` | `redis://…`, also with Sentinel or Cluster | |
 //! | queue | `local:` | `message://host:7780` | `kafka://host:9092,host:9092` | |
 //!
@@ -25,9 +25,11 @@ use crate::routes::memory::MemoryRoutes;
 use crate::routes::redis::RedisRoutes;
 use crate::routes::remote::RemoteRoutes;
 use crate::server_url::ServerUrl;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use crate::store::ServerMetrics;
+use crate::store::Store;
 use crate::store::remote::RemoteStore;
 use crate::store::sqlite::{SqliteOptions, SqliteStore};
-use crate::store::{self, Store};
 #[cfg(feature = "redis")]
 use gpusher_redis::RedisUrl;
 use parking_lot::Mutex;
@@ -55,6 +57,9 @@ pub enum StoreUrl {
     /// A database on a PostgreSQL server.
     #[cfg(feature = "postgres")]
     Postgres(ServerUrl),
+    /// A database on a MariaDB or MySQL server.
+    #[cfg(feature = "mysql")]
+    MySql(ServerUrl),
     /// The message role at host:port.
     Message(String),
 }
@@ -100,6 +105,7 @@ pub async fn open(config: &Config, registry: &Mutex<Registry>) -> Result<Backend
 /// # Errors
 /// `unavailable` if a file cannot be opened or a server refuses us, `invalid` if a URL cannot be one. A message role or a server that does
 /// not answer is no error: it may come later.
+#[cfg_attr(not(any(feature = "postgres", feature = "mysql")), expect(unused_variables))]
 pub async fn open_store(config: &Config, registry: &Mutex<Registry>) -> Result<Arc<dyn Store>> {
     let store = &config.store;
     Ok(match &store.url {
@@ -111,11 +117,19 @@ pub async fn open_store(config: &Config, registry: &Mutex<Registry>) -> Result<A
         }
         #[cfg(feature = "postgres")]
         StoreUrl::Postgres(url) => {
-            let metrics = store::ServerMetrics::register(&mut registry.lock());
-            store::postgres::open(store.server(url), metrics).await?
+            crate::store::postgres::open(store.server(url), server_metrics(registry)).await?
+        }
+        #[cfg(feature = "mysql")]
+        StoreUrl::MySql(url) => {
+            crate::store::mysql::open(store.server(url), server_metrics(registry)).await?
         }
         StoreUrl::Message(host) => Arc::new(RemoteStore::new(&connect(config, host)?)),
     })
+}
+
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+fn server_metrics(registry: &Mutex<Registry>) -> ServerMetrics {
+    ServerMetrics::register(&mut registry.lock())
 }
 
 /// Opens the routes.
@@ -180,6 +194,9 @@ impl FromStr for StoreUrl {
             (scheme @ ("postgres" | "postgresql"), _) => {
                 Err(not_compiled_in("store.url", scheme, "postgres", "sqlite:"))
             }
+            #[cfg(feature = "mysql")]
+            ("mysql" | "mariadb", _) => Ok(Self::MySql(server("store.url", url)?)),
+            #[cfg(not(feature = "mysql"))]
             (scheme @ ("mysql" | "mariadb"), _) => {
                 Err(not_compiled_in("store.url", scheme, "mysql", "sqlite:"))
             }
@@ -235,10 +252,11 @@ fn split<'a>(key: &str, url: &'a str) -> Result<(&'a str, &'a str)> {
 }
 
 /// A server's URL: scheme and host at least.
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 fn server(key: &str, url: &str) -> Result<ServerUrl> {
     let url = ServerUrl::new(url);
     let shown = url.to_string();
+    let scheme = shown.split(':').next().unwrap_or_default();
     let named = |(_, rest): (&str, &str)| {
         let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
         !host.is_empty() && !host.starts_with('/')
@@ -247,7 +265,7 @@ fn server(key: &str, url: &str) -> Result<ServerUrl> {
         return Ok(url);
     }
     let text =
-        format!("{key} must name a server, like postgres://user@10.0.0.5/gpusher, not {url:?}");
+        format!("{key} must name a server, like {scheme}://user@10.0.0.5/gpusher, not {url:?}");
     Err(Error::new(Code::Invalid, text))
 }
 
@@ -292,6 +310,7 @@ fn hosts(key: &str, rest: &str, scheme: &str, port: u16) -> Result<String> {
     })
 }
 
+#[cfg(not(all(feature = "postgres", feature = "mysql", feature = "redis", feature = "kafka")))]
 fn not_compiled_in(key: &str, scheme: &str, feature: &str, embedded: &str) -> Error {
     let text = format!(
         "{key}: this program was built without a backend for {scheme}: (`cargo build --features {feature}` builds it in); use {embedded} or {MESSAGE}host:7780"
@@ -313,6 +332,8 @@ impl fmt::Display for StoreUrl {
             Self::Sqlite(file) => write!(f, "sqlite:{}", shown(file)),
             #[cfg(feature = "postgres")]
             Self::Postgres(url) => url.fmt(f),
+            #[cfg(feature = "mysql")]
+            Self::MySql(url) => url.fmt(f),
             Self::Message(host) => write!(f, "{MESSAGE}{host}"),
         }
     }
@@ -372,8 +393,11 @@ mod tests {
     }
 
     #[test]
-    #[cfg(feature = "postgres")]
+    #[cfg(all(feature = "postgres", feature = "mysql"))]
     fn passwords_of_servers_are_not_shown() {
+        for url in ["mysql://root@db/push", "mariadb://db:3306/push"] {
+            assert_eq!(url.parse::<StoreUrl>().unwrap().to_string(), url);
+        }
         let url: StoreUrl = "postgres://ann:hunter2@db/push?sslmode=require".parse().unwrap();
         assert_eq!(url.to_string(), "postgres://ann@db/push");
         assert!(!format!("{url:?}").contains("hunter2"));

@@ -35,6 +35,8 @@ impl MariaDb {
             &user,
             &format!("--port={port}"),
             &format!("--socket={socket}"),
+            // A server that starts removes the temporary tables of others from the folder they share.
+            &format!("--tmpdir={}", folder.file("")),
         ]);
         command.args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--max-connections=200"]);
         // A kill of the process loses nothing without syncing; only the machine's end would.

@@ -97,11 +97,14 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// To the whole process group; nobody may be left in it.
+/// To the process group and to the process's children, which may have left it (PostgreSQL's do); nobody may be left in it. While their
+/// parent stands still, there are no more of them.
+const SIGNAL: &str = r#"kill -s STOP -- "-$2"; children=$(cat "/proc/$2/task/$2/children"); kill -s "$1" -- "-$2" $children"#;
+
 fn signal(signal: &str, pid: u32) {
-    let script = format!("kill -s {signal} -- -{pid}");
     let mut kill = Command::new("sh");
-    kill.args(["-c", &script]).stderr(Stdio::null()).status().expect("sh starts");
+    kill.args(["-c", SIGNAL, "signal", signal, &pid.to_string()]);
+    kill.stderr(Stdio::null()).status().expect("sh starts");
 }
 
 impl Drop for Server {

@@ -15,7 +15,7 @@ use crate::queue::kafka_options::KafkaOptions;
 use crate::queue::local::LocalOptions;
 use crate::store::sqlite::Durability;
 use crate::{logic, web};
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "mysql"))]
 use crate::{server_url::ServerUrl, store::ServerOptions};
 use gpusher_discovery::DiscoveryUrl;
 use gpusher_gateway::config::{Io, overlay};
@@ -187,7 +187,7 @@ pub struct LogicConfig {
 
 impl StoreConfig {
     /// How the store on a server is reached.
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(crate) fn server(&self, url: &ServerUrl) -> ServerOptions {
         let (connections, call_timeout) = (self.connections, self.timeout);
         ServerOptions { url: url.clone(), connections, call_timeout }

@@ -3,6 +3,8 @@
 //! The trait mirrors the `Store` service of `proto/data.proto`, whose comments are its contract; every backend
 //! passes `suite`.
 
+#[cfg(feature = "mysql")]
+pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod remote;

@@ -70,3 +70,23 @@ fn doctor_names_what_fails() {
         }
     }
 }
+
+#[test]
+fn doctor_tells_why_a_database_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let addresses = ["WEB__LISTEN", "MESSAGE__LISTEN", "GATEWAY__LISTEN", "GATEWAY__ADMIN_LISTEN"];
+    for url in ["postgres://ann:hunter2@127.0.0.1:1/push", "mysql://ann:hunter2@127.0.0.1:1/push"] {
+        let mut settings = vec![("STORE__URL", url)];
+        settings.extend(addresses.map(|key| (key, "127.0.0.1:0")));
+        let ill = output(&["doctor", "--dev", "--data", data], &settings);
+        let text = String::from_utf8(ill.stdout).unwrap();
+        assert_eq!(ill.status.code(), Some(1), "{text}");
+        assert!(text.contains("1 thing is wrong"), "{text}");
+        let shown = url.replace(":hunter2", "");
+        let line = text.lines().find(|line| line.contains("FAIL  store")).unwrap();
+        assert!(line.contains(&shown) && line.contains("refused"), "{line}");
+        let log = String::from_utf8(ill.stderr).unwrap();
+        assert!(!text.contains("hunter2") && !log.contains("hunter2"), "{text}{log}");
+    }
+}
