@@ -1,7 +1,7 @@
 //! A recalled or expired message goes to nobody it has not gone to; every member is accounted for.
 
 use super::rig::*;
-use crate::mail::{Audience, ToShard};
+use crate::mail::Audience;
 use crate::metrics::ShardCount;
 use crate::shard::ShardConfig;
 use gpusher_proto::gateway::Message;
@@ -142,7 +142,7 @@ fn what_is_recalled_before_it_is_sent_leaves_no_trace() {
     rig.net.set_room(peer, 0);
     rig.unicast(conn, live(Own, 1));
     rig.settle();
-    rig.tell(ToShard::SyncStart(conn));
+    rig.tell(sync_start(conn));
     rig.settle();
     let message = kept(Own, 2);
     let job = rig.deliver(Audience::Connections(vec![conn]), message.clone(), true);
