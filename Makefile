@@ -7,6 +7,7 @@ SHELL := bash
 DATA ?= data
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 FOR ?= 10m
+FUZZ_S ?= 60
 HISTORY ?= bench/history.jsonl
 TOOLS := $(CURDIR)/target/tools
 DENY_VERSION := 0.20.2
@@ -68,6 +69,21 @@ sim: tool-chain ## The whole system under simulated faults, for FOR (default 10m
 faults: build ## The real programs under every fault, and the books afterwards; LONG=1: a thousand kills and minutes of each
 	$(TARGET)/release/gpusher-faults all --cycles $(if $(LONG),100 --clients 5000,3)
 	$(if $(LONG),$(TARGET)/release/gpusher-faults run --fault kill-any --cycles 1000)
+
+.PHONY: fuzz
+fuzz: tool-chain ## What nobody honest sends or writes: frames, request bodies, batches, configurations; FUZZ_S seconds of each (default 60)
+	FUZZ_S=$(FUZZ_S) cargo test -p gpusher-proto --test never_panics
+	FUZZ_S=$(FUZZ_S) cargo test -p gpusher-session --test million_random_inputs
+	FUZZ_S=$(FUZZ_S) cargo test -p gpusher-gateway --lib config::fuzz
+	FUZZ_S=$(FUZZ_S) cargo test -p gpusher-control --lib config::fuzz
+	FUZZ_S=$(FUZZ_S) cargo test -p gpusher-control --test web bad_bodies
+	FUZZ_S=$(FUZZ_S) cargo test -p gpusher-sim --test simulation damaged
+
+.PHONY: miri
+miri: tool-chain ## What makes no system call, under Miri; needs the nightly tool chain
+	@cargo +nightly miri --version >/dev/null 2>&1 || { echo 'miri is missing: rustup toolchain install nightly --component miri --component rust-src' >&2; exit 1; }
+	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p gpusher-proto -p gpusher-session --lib -- --skip compress
+	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p gpusher-sys --lib -- accepted:: frames:: slots:: place:: scratch:: tag::
 
 .PHONY: fmt
 fmt: tool-chain ## Format the code

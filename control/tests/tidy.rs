@@ -57,6 +57,36 @@ fn files_keep_the_rules() {
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
+/// The table of limits in docs/OPERATING.md names metrics and tests that there are.
+#[test]
+fn each_limit_has_its_metric_and_its_test() {
+    let root = root();
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    let sources: Vec<String> = files
+        .iter()
+        .filter(|file| *file != &root.join(tidy()))
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let has = |text: &str| sources.iter().any(|source| source.contains(text));
+    let page = fs::read_to_string(root.join("docs/OPERATING.md")).unwrap();
+    let (_, section) =
+        page.split_once("## Limits, their metrics and their tests").expect("the section");
+    let section = section.split("\n## ").next().expect("its text");
+    let mut rows = 0;
+    for row in section.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+        let mut names: Vec<&str> = row.split('`').skip(1).step_by(2).collect();
+        let test = names.pop().expect("a test");
+        assert!(has(&format!("fn {test}(")), "no test {test}: {row}");
+        for metric in names {
+            let name = metric.splitn(3, '_').nth(2).expect("a metric's prefix");
+            assert!(has(&format!("\"{name}\"")), "no metric {metric}: {row}");
+        }
+        rows += 1;
+    }
+    assert!(rows > 15, "the table was not found");
+}
+
 #[test]
 fn every_crate_but_one_forbids_unsafe() {
     let mut files = Vec::new();

@@ -1,6 +1,6 @@
 //! A million random inputs, and a million damaged frames, go through the codec in both roles. None panics, and what it reads it can write.
 
-use gpusher_proto::wire::fuzz::{Random, frames};
+use gpusher_proto::wire::fuzz::{Random, frames, inputs};
 use std::fs;
 use std::path::Path;
 
@@ -10,7 +10,7 @@ const INPUTS: usize = 1_000_000;
 fn on_random_bytes() {
     let mut random = Random::seeded();
     let mut input = Vec::new();
-    for _ in 0..INPUTS {
+    for _ in inputs(INPUTS) {
         random.fill(&mut input, 48);
         frames(&input);
     }
@@ -27,7 +27,7 @@ fn on_damaged_frames() {
     assert!(seeds.len() > 20);
     let mut random = Random::seeded();
     let mut input = Vec::new();
-    for _ in 0..INPUTS {
+    for _ in inputs(INPUTS) {
         input.clear();
         input.extend_from_slice(&seeds[random.below(seeds.len())]);
         random.damage(&mut input);

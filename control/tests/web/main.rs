@@ -2,6 +2,7 @@
 
 mod admin;
 mod api_key;
+mod bad_bodies;
 mod batch;
 mod described;
 mod fakes;

@@ -1,6 +1,6 @@
 //! A million random and damaged lives of a session: none panics, and none holds more than its limits allow.
 
-use gpusher_proto::wire::fuzz::Random;
+use gpusher_proto::wire::fuzz::{Random, inputs};
 use gpusher_session::fuzz::life;
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ const DAMAGED_LIVES: usize = 300_000;
 fn of_random_bytes() {
     let mut random = Random::seeded();
     let mut input = Vec::new();
-    for _ in 0..RANDOM_LIVES {
+    for _ in inputs(RANDOM_LIVES) {
         random.fill(&mut input, 48);
         life(&input);
     }
@@ -29,7 +29,7 @@ fn of_damaged_conversations() {
     assert!(seeds.len() > 3);
     let mut random = Random::seeded();
     let mut input = Vec::new();
-    for _ in 0..DAMAGED_LIVES {
+    for _ in inputs(DAMAGED_LIVES) {
         input.clear();
         input.extend_from_slice(&seeds[random.below(seeds.len())]);
         random.damage(&mut input);

@@ -2,6 +2,8 @@
 //! both; parsed once into the types used at run time.
 
 mod file;
+#[cfg(test)]
+mod fuzz;
 pub mod overlay;
 mod rules;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::v1::{ClientFrame, ServerFrame};
 use super::{BODY_BYTES_MAX, RawFrame, Split, inflate, split, v0, v1};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::{Duration, Instant};
 
 /// Inflated bodies are small here: a bomb costs time, and its limit has a test of its own.
 const INFLATED_BYTES_MAX: usize = 1 << 12;
@@ -83,6 +84,20 @@ fn whole(bytes: &[u8]) -> RawFrame<'_> {
     }
 }
 
+/// Numbers the inputs to try: so many as a test usually does, or as many as fit in the time that the environment's `FUZZ_S` gives each test.
+///
+/// # Panics
+/// If `FUZZ_S` is no number of seconds.
+pub fn inputs(usual: usize) -> impl Iterator<Item = usize> {
+    let seconds = std::env::var("FUZZ_S").ok();
+    let time = seconds.map(|text| Duration::from_secs(text.parse().expect("FUZZ_S is a number")));
+    let begin = Instant::now();
+    (0..).take_while(move |&done| match time {
+        None => done < usual,
+        Some(time) => begin.elapsed() < time,
+    })
+}
+
 /// Numbers that look random (SplitMix64). For tests: a dependency would have no other use here.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -98,6 +113,11 @@ impl Random {
             Err(_) => RandomState::new().build_hasher().finish(),
         };
         println!("SEED={seed}");
+        Self(seed)
+    }
+
+    /// The sequence of a seed.
+    pub fn from_seed(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -131,6 +151,22 @@ impl Random {
             let beginning = [0x45, (self.number() & 1) as u8, self.below(9) as u8, 0, 0, 0, 0];
             buffer[..7].copy_from_slice(&beginning);
             buffer[7] = self.below(len) as u8;
+        }
+    }
+
+    /// Damages a text: bytes of it, or a word or number in it, for which one of these stands then.
+    pub fn damage_text(&mut self, text: &mut Vec<u8>, words: &[&str]) {
+        for _ in 0..=self.below(3) {
+            if self.below(3) == 0 || text.is_empty() {
+                self.damage(text);
+                continue;
+            }
+            let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+            let at = self.below(text.len());
+            let before = text[..at].iter().rev().take_while(|byte| is_word(byte)).count();
+            let after = text[at..].iter().take_while(|byte| is_word(byte)).count();
+            let word = words[self.below(words.len())];
+            text.splice(at - before..at + after, word.bytes());
         }
     }
 
