@@ -3,7 +3,7 @@
 use crate::client::Conn;
 use crate::gateway::OUTBOX_BYTES_MAX;
 use crate::invariant::Invariant;
-use crate::ledger::is_for;
+use crate::ledger::{Accepted, is_for};
 use crate::speech::{Delivered, Framed, Request, Told};
 use crate::store::DeviceId;
 use crate::world::{GATEWAYS, World};
@@ -136,8 +136,8 @@ impl World {
         match taken {
             Ok(frames) => {
                 for framed in frames {
-                    let at_ms = self.net.borrow().pipes[conn.pipe].time_of(framed.start);
-                    self.check_frame(index, &mut conn, &framed, at_ms);
+                    let at = self.net.borrow().pipes[conn.pipe].time_of(framed.start);
+                    self.check_frame(index, &mut conn, &framed, at);
                 }
             }
             Err(error) => {
@@ -148,7 +148,13 @@ impl World {
         conn
     }
 
-    fn check_frame(&mut self, index: usize, conn: &mut Conn, framed: &Framed, at_ms: u64) {
+    fn check_frame(
+        &mut self,
+        index: usize,
+        conn: &mut Conn,
+        framed: &Framed,
+        (at_ms, unix_ms): (u64, i64),
+    ) {
         self.note(format_args!("client {index} pipe {} <- {:?}", conn.pipe, framed.told));
         match &framed.told {
             Told::Welcome { .. } => drop(conn.welcome_ms.get_or_insert(at_ms)),
@@ -157,13 +163,19 @@ impl World {
                 let text = format!("client {index} pipe {}: {:?} first", conn.pipe, framed.told);
                 self.violate(Invariant::WellFormed, text);
             }
-            Told::Push(push) => self.check_push(index, conn, push, at_ms),
+            Told::Push(push) => self.check_push(index, conn, push, (at_ms, unix_ms)),
             Told::Recall(message) => drop(conn.withdrawn.insert(*message)),
             _ => {}
         }
     }
 
-    fn check_push(&mut self, index: usize, conn: &mut Conn, push: &Delivered, at_ms: u64) {
+    fn check_push(
+        &mut self,
+        index: usize,
+        conn: &mut Conn,
+        push: &Delivered,
+        (at_ms, sent_ms): (u64, i64),
+    ) {
         let profile = self.clients[index].profile.clone();
         let name = format!(
             "client {index} pipe {} message {} ({:?} {})",
@@ -178,7 +190,6 @@ impl World {
             self.violate(Invariant::RightReceiver, format!("{name} is for somebody else"));
         }
         let expires_ms = accepted.push.expires_at_ms;
-        let sent_ms = self.clock.unix() - (self.clock.ms() - at_ms) as i64;
         if expires_ms != 0 && sent_ms >= expires_ms {
             let text = format!("{name} sent {} ms after its expiry", sent_ms - expires_ms);
             self.violate(Invariant::NothingExpired, text);
@@ -194,14 +205,16 @@ impl World {
                 self.ledger.receive(&profile.id(), push.message);
             }
         } else {
-            self.check_live(conn, push, &name, accepted.at_ms);
+            self.check_live(conn, push, &name, &accepted);
         }
     }
 
     fn check_kept(&mut self, index: usize, conn: &mut Conn, push: &Delivered, name: &str) {
         let version = self.clients[index].profile.version;
         let channel = (push.kind as i32, push.topic.clone());
-        let had = !self.clients[index].had.insert(push.message);
+        let device = self.clients[index].profile.id();
+        let had =
+            !self.clients[index].had.insert(push.message) || self.ledger.has(&device, push.message);
         if !conn.kept.insert(push.message) {
             let (breaks, redelivered) = self.repeats(conn.gateway);
             let redelivery = version == 1 && redelivered > conn.redelivered;
@@ -217,12 +230,22 @@ impl World {
             }
             return;
         }
+        // What logic had not committed when it was killed goes again to whoever is connected, a device that came meanwhile included.
+        let born = self.store.with(|tables| tables.devices.get(&device).map(|row| row.born));
+        let born = born.and_then(|born| born.get(push.kind as usize).copied()).unwrap_or(0);
+        let early = push.seq <= born && self.ledger.taken_again.contains(&push.message);
         let last = conn.kept_last.entry(channel).or_default();
-        // What an earlier connection of the client had is a repeat, too. While a recall is under way, its message may be left out and come later.
+        // What an earlier connection of the device had is a repeat, too. While a recall is under way, its message may be left out and come later.
         let recalled = self.ledger.recalls.contains_key(&push.message);
+        // Passed over as expired, and due again by a clock that was set back.
+        let expires_ms =
+            self.ledger.pushes.get(&push.message).map_or(0, |it| it.push.expires_at_ms);
+        let expired = expires_ms != 0 && expires_ms <= self.clock.latest_unix();
         // Sent again by who took the part of the queue over: what is from before the device began may then come to it late.
         let again = self.options.logics > 1 && self.ledger.sendings(push.message) > 1;
-        if push.seq <= *last && push.kind != ChannelKind::Topic && !had && !recalled && !again {
+        let topical = push.kind == ChannelKind::Topic;
+        let excused = topical || had || recalled || early || expired || again;
+        if push.seq <= *last && !excused {
             let text = format!("{name} after {last}");
             self.violate(Invariant::KeptInOrder, text);
         } else {
@@ -230,7 +253,7 @@ impl World {
         }
     }
 
-    fn check_live(&mut self, conn: &mut Conn, push: &Delivered, name: &str, accepted_ms: u64) {
+    fn check_live(&mut self, conn: &mut Conn, push: &Delivered, name: &str, accepted: &Accepted) {
         let times = conn.live.entry(push.message).or_default();
         *times += 1;
         // A logic may lose its share of the queue and get it back.
@@ -238,8 +261,10 @@ impl World {
         if *times > shares * self.ledger.sendings(push.message) {
             self.violate(Invariant::LiveOnce, format!("{name} came again"));
         }
-        let early = conn.welcome_ms.is_none_or(|welcome_ms| accepted_ms <= welcome_ms);
-        if push.kind == ChannelKind::Own && early {
+        let early = conn.welcome_ms.is_none_or(|welcome_ms| accepted.at_ms <= welcome_ms);
+        // Its receivers may have been looked up again, and it comes when they are found.
+        let late = self.retries() > accepted.retries;
+        if push.kind == ChannelKind::Own && (early || late) {
             return;
         }
         let last = conn.live_last.entry((push.kind as i32, push.topic.clone())).or_default();
@@ -278,7 +303,7 @@ impl World {
     }
 
     fn check_cursor(&mut self, device: &DeviceId, from: [u64; 3], to: [u64; 3]) {
-        let missing = self.ledger.missing(&self.store, device, from, to, self.clock.unix());
+        let missing = self.ledger.missing(&self.store, device, from, to, self.clock.latest_unix());
         if let Some((channel, seq, message)) = missing.first() {
             let text = format!(
                 "cursor of {device:?} moved from {from:?} to {to:?} past message {message} (channel {channel} seq {seq})"

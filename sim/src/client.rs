@@ -4,7 +4,7 @@ use crate::net::Net;
 use crate::speech::{Framed, KINDS, Request, Told, frame_of, understand};
 use crate::store::DeviceId;
 use gpusher_proto::wire::v1::{ClientFrame, Login};
-use gpusher_proto::wire::{Position, Split, split, v0};
+use gpusher_proto::wire::{Position, Split, msg_seq, split, v0};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Who a client is, for good.
@@ -120,6 +120,8 @@ pub struct Client {
     pub speed: usize,
     /// Kept messages that sockets of its connections have taken.
     pub had: BTreeSet<u64>,
+    /// Version 0: it acknowledges, which it need not.
+    pub acknowledges: bool,
     /// So many steps in a thousand it sends acknowledgements.
     pub ack_permille: u64,
     /// What the application keeps: epoch and last kept sequences.
@@ -136,6 +138,7 @@ impl Client {
             conn: None,
             speed: usize::MAX,
             had: BTreeSet::new(),
+            acknowledges: false,
             ack_permille: 500,
             epoch: 0,
             positions: [0; 3],
@@ -255,7 +258,7 @@ impl Client {
     /// Sends what is to be acknowledged.
     pub fn acknowledge(&mut self, net: &mut Net) {
         let Some(conn) = self.conn.as_mut().filter(|conn| !conn.leaving) else { return };
-        if self.profile.version == 0 {
+        if self.profile.version == 0 && !self.acknowledges {
             return;
         }
         let due = (0..3).filter(|&channel| conn.to_ack[channel] > conn.acked[channel]);
@@ -266,8 +269,16 @@ impl Client {
             return;
         }
         conn.acked = std::array::from_fn(|channel| conn.acked[channel].max(conn.to_ack[channel]));
+        let up = &mut net.pipes[conn.pipe].up;
+        if self.profile.version == 0 {
+            let ack = |at: &Position| {
+                let number = msg_seq(at.kind, at.seq);
+                v0::Frame::from_client(v0::FrameType::Ack, number, &[]).to_vec()
+            };
+            return up.extend(positions.iter().flat_map(ack));
+        }
         let frame = ClientFrame::Ack { positions: positions.as_slice().into() };
-        net.pipes[conn.pipe].up.extend(frame.to_vec().expect("an acknowledgement"));
+        up.extend(frame.to_vec().expect("an acknowledgement"));
     }
 
     /// Sends a request, or its like in version 0.

@@ -1,6 +1,7 @@
 //! The driver that a shard gets instead of a kernel: it does at once, partly, late or not at all what it is asked for, as chance has it, and keeps to
 //! what `gpusher_sys::driver` promises.
 
+use crate::canary::Canary;
 use crate::net::{Pipe, SharedNet};
 use crate::random::Random;
 use bytes::Bytes;
@@ -111,17 +112,19 @@ impl SimDriver {
     fn write(&mut self, slot: u32, bytes: &[u8], notes: &mut Vec<Note>) -> Option<usize> {
         let state = self.slots.get_mut(&slot).expect("the slot has a socket");
         let mut net = self.net.borrow_mut();
-        let (now_ms, cut) = (net.clock.ms(), net.short_permille);
+        let (clock, cut, canary) = (net.clock.clone(), net.short_permille, net.canary);
         let cut = net.random.permille(cut).then(|| net.random.below(bytes.len() as u64) as usize);
         let pipe = &mut net.pipes[state.pipe];
         if pipe.reset {
+            assert!(canary != Some(Canary::PanicOnReset), "a reset");
             if !std::mem::replace(&mut state.hung_up, true) {
                 notes.push(Note::Hangup { slot, errno: libc::ECONNRESET });
             }
             return None;
         }
         let taken = bytes.len().min(pipe.room()).min(cut.unwrap_or(usize::MAX));
-        pipe.take(&bytes[..taken], now_ms);
+        let lost = usize::from(canary == Some(Canary::LoseBytes) && taken > 40);
+        pipe.take(&bytes[lost..taken], &clock);
         Some(taken)
     }
 
@@ -173,7 +176,9 @@ fn look_at(
     random: &mut Random,
     notes: &mut Vec<Note>,
 ) {
-    if slot.wants_room && (pipe.room() > 0 || pipe.reset) && !random.permille(200) {
+    // Once in a while there is no room after all: the kernel says what was true a moment ago.
+    let room = pipe.room() > 0 || pipe.reset || random.permille(10);
+    if slot.wants_room && room && !random.permille(200) {
         slot.wants_room = false;
         notes.push(Note::Writable(number));
     }

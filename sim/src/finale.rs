@@ -71,7 +71,7 @@ impl World {
         let Some(conn) = &client.conn else { return };
         let Some(welcome_ms) = conn.welcome_ms else { return };
         let device = client.profile.id();
-        let missing = self.ledger.due(&self.store, &device, self.clock.unix());
+        let missing = self.ledger.due(&self.store, &device, self.clock.latest_unix());
         let missing = missing
             .into_iter()
             .find(|&(at_ms, message)| at_ms > welcome_ms && !conn.kept.contains(&message));
@@ -84,12 +84,23 @@ impl World {
     fn check_device(&mut self, index: usize, invariant: Invariant) {
         let device = self.clients[index].profile.id();
         let (after, through) = ([0; 3], [u64::MAX - 1; 3]);
-        let missing = self.ledger.missing(&self.store, &device, after, through, self.clock.unix());
+        let missing =
+            self.ledger.missing(&self.store, &device, after, through, self.clock.latest_unix());
         if let Some((channel, seq, message)) = missing.first() {
             let text = format!(
                 "client {index} {device:?} has not received message {message} (channel {channel} seq {seq}), {} in all",
                 missing.len()
             );
+            return self.violate(invariant, text);
+        }
+        // The same without asking the store what it has kept.
+        let born_ms = self.store.with(|tables| tables.devices.get(&device).map(|row| row.born_ms));
+        let Some(born_ms) = born_ms else { return };
+        let due = self.ledger.due(&self.store, &device, self.clock.latest_unix());
+        let owed =
+            |&(at_ms, message): &(u64, u64)| at_ms > born_ms && !self.ledger.has(&device, message);
+        if let Some((_, message)) = due.into_iter().find(owed) {
+            let text = format!("client {index} {device:?} has not received message {message}");
             self.violate(invariant, text);
         }
     }

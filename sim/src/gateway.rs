@@ -43,7 +43,12 @@ pub struct Gateway {
 
 impl Gateway {
     /// Starts a process of a gateway; `epoch` is greater than that of any process before it.
-    pub fn start(number: u32, epoch: u64, shards: u32, net: &SharedNet, clock: &SimClock) -> Self {
+    pub fn start(
+        number: u32,
+        (epoch, shards): (u64, u32),
+        net: &SharedNet,
+        clock: &SimClock,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)

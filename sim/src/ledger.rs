@@ -1,6 +1,6 @@
 //! What was accepted, and what each device has had of it: the truth that everything is checked against.
 
-use crate::store::{DeviceId, MemoryStore};
+use crate::store::{DeviceId, LogKey, MemoryStore};
 use gpusher_proto::data::{Push, Record, job};
 use gpusher_proto::gateway::ChannelKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,8 @@ pub struct Accepted {
     pub push: Push,
     /// When, monotonic.
     pub at_ms: u64,
+    /// Look-ups of receivers repeated before.
+    pub retries: u64,
 }
 
 /// Everything accepted and received.
@@ -23,6 +25,8 @@ pub struct Ledger {
     pub recalls: BTreeMap<u64, u64>,
     /// The same by the offset of the record.
     pub recall_offsets: BTreeMap<u64, u64>,
+    /// Messages that retention has removed from a log: nobody is owed them.
+    pub purged: BTreeSet<(LogKey, u64)>,
     /// By device: kept messages received. For version 0 its socket took it, for version 1 the client read it.
     pub received: BTreeMap<DeviceId, BTreeSet<u64>>,
     /// By message: the lives of logic that sent it to who is connected.
@@ -35,11 +39,11 @@ pub struct Ledger {
 
 impl Ledger {
     /// Notes what the queue has accepted.
-    pub fn note(&mut self, record: &Record, now_ms: u64) {
+    pub fn note(&mut self, record: &Record, now_ms: u64, retries: u64) {
         self.offset = record.offset;
         match record.job.as_ref().and_then(|job| job.kind.as_ref()) {
             Some(job::Kind::Push(push)) => {
-                let accepted = Accepted { push: push.clone(), at_ms: now_ms };
+                let accepted = Accepted { push: push.clone(), at_ms: now_ms, retries };
                 match self.pushes.get_mut(&push.id) {
                     // Another part of a list of users.
                     Some(known) => known.push.users.extend(push.users.iter().cloned()),
@@ -85,6 +89,7 @@ impl Ledger {
             let over = push.expires_at_ms != 0 && push.expires_at_ms <= unix_ms;
             let gone = over
                 || self.recalls.contains_key(&push.id)
+                || self.purged.contains(&(log_of(push, *app_id, user), push.id))
                 || store.with(|tables| tables.reports.is_dead(push.id, *app_id, user, name));
             push.offline_push && push.r#type != 4 && is_for(push, *app_id, user) && !gone
         };
@@ -129,6 +134,15 @@ impl Ledger {
             }
             missing
         })
+    }
+}
+
+/// The log that has a push for a user of an app.
+fn log_of(push: &Push, app_id: u32, user: &str) -> LogKey {
+    match push.r#type {
+        2 => (ChannelKind::App as i32, app_id, String::new()),
+        3 => (ChannelKind::Everyone as i32, 0, String::new()),
+        _ => (ChannelKind::Own as i32, app_id, user.to_owned()),
     }
 }
 

@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod canary;
 mod check;
 pub mod client;
 pub mod clock;
@@ -33,8 +34,12 @@ mod traffic;
 mod words;
 mod world;
 
+pub use canary::Canary;
+pub use faults::Fault;
 pub use invariant::{Invariant, Violation};
-pub use world::{Canary, Options, World};
+pub use world::{Options, World};
+
+use std::collections::BTreeMap;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -51,6 +56,10 @@ pub struct Report {
     pub accepted: usize,
     /// Kept messages that devices have received.
     pub received: usize,
+    /// Messages damaged on their way.
+    pub damaged: u64,
+    /// What has broken, and how often.
+    pub injected: BTreeMap<Fault, u64>,
     /// The first promise broken, if any.
     pub violation: Option<Violation>,
     /// The last events, if a promise was broken.
@@ -69,30 +78,35 @@ pub fn run(options: Options) -> Report {
     world.report()
 }
 
-/// The fewest steps, and then clients, with which the same promise is broken, by halving: not the least there is, but quick to find.
+/// Less with which the same promise is broken: fewer steps, fewer clients, fewer kinds of faults. Not the least there is, but quick to find.
 pub fn shrink(report: Report) -> Report {
+    const TRIES: usize = 60;
+    let broken = |report: &Report| report.violation.as_ref().map(|violation| violation.invariant);
+    let invariant = broken(&report);
     let mut best = report;
     let mut tries = 0;
-    let mut candidates = |best: &Report| {
-        let Options { steps, clients, .. } = best.options;
+    while let Some(smaller) = smaller_than(&best.options).find_map(|options| {
         tries += 1;
-        let fewer = [(steps / 2, clients), (steps * 3 / 4, clients), (steps, clients.max(2) - 1)];
-        let wanted = fewer.into_iter().filter(|&(steps, _)| steps > 0);
-        if tries > 20 { Vec::new() } else { wanted.collect() }
-    };
-    loop {
-        let invariant = best.violation.as_ref().map(|violation| violation.invariant);
-        let smaller = candidates(&best).into_iter().find_map(|(steps, clients)| {
-            if (steps, clients) == (best.options.steps, best.options.clients) {
-                return None;
-            }
-            let report = run(Options { steps, clients, ..best.options.clone() });
-            let same = report.violation.as_ref().map(|violation| violation.invariant) == invariant;
-            same.then_some(report)
-        });
-        match smaller {
-            Some(report) => best = report,
-            None => return best,
-        }
+        let report = (tries <= TRIES).then(|| run(options))?;
+        (broken(&report) == invariant).then_some(report)
+    }) {
+        best = smaller;
     }
+    best
+}
+
+/// What to try next, the greatest step first.
+fn smaller_than(options: &Options) -> impl Iterator<Item = Options> + use<> {
+    let Options { steps, clients, .. } = *options;
+    let sizes = [(steps / 2, clients), (steps * 3 / 4, clients), (steps, clients - 1)];
+    let sizes = sizes.into_iter().filter(|&(steps, clients)| steps > 0 && clients > 0);
+    let present = if options.faults { Fault::ALL } else { &[] };
+    let present = present.iter().filter(|fault| !options.without.contains(fault));
+    let fewer = present.map(|&fault| {
+        let mut without = options.without.clone();
+        without.insert(fault);
+        Options { without, ..options.clone() }
+    });
+    let smaller = sizes.map(|(steps, clients)| Options { steps, clients, ..options.clone() });
+    fewer.chain(smaller).collect::<Vec<_>>().into_iter()
 }

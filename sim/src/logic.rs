@@ -1,5 +1,6 @@
 //! A logic process: the production core, its works performed by production code against gated stores, its streams in the simulated network.
 
+use crate::canary::Canary;
 use crate::clock::SimClock;
 use crate::network::{Heard, Stream};
 use crate::random::Random;
@@ -11,7 +12,9 @@ use gpusher_control::logic::core::{Core, LinkKey};
 use gpusher_control::logic::{Counters, Data, Limits, perform};
 use gpusher_control::message_id::MessageIds;
 use gpusher_proto::gateway::{App, Attach, ToGateway, from_gateway, to_gateway};
+use std::cell::Cell;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -40,6 +43,12 @@ pub struct Logic {
     reading: bool,
     limits: Limits,
     counters: Arc<Counters>,
+    /// So many messages in a thousand are damaged on the way.
+    pub damage_permille: u64,
+    /// Those that were.
+    pub damaged: Rc<Cell<u64>>,
+    /// A bug to be found.
+    pub canary: Option<Canary>,
 }
 
 /// Limits at which things happen within minutes and with few messages.
@@ -83,7 +92,7 @@ impl Logic {
             peers,
             share,
             clock: clock.clone(),
-            epoch: clock.unix() as u64,
+            epoch: clock.latest_unix() as u64,
             works: Vec::new(),
             streams: Vec::new(),
             next_key: 1,
@@ -93,6 +102,9 @@ impl Logic {
             reading: false,
             limits,
             counters,
+            damage_permille: 0,
+            damaged: Rc::default(),
+            canary: None,
         }
     }
 
@@ -103,13 +115,14 @@ impl Logic {
         ends: gpusher_gateway::LinkEnds,
         apps: Vec<App>,
         random: &mut Random,
-        forgets_positions: bool,
         owed: Vec<u64>,
     ) {
         let key = LinkKey(self.next_key);
         self.next_key += 1;
         let mut stream = Stream::new(key, gateway, ends);
-        stream.forgets_positions = forgets_positions;
+        stream.canary = self.canary;
+        stream.damage_permille = self.damage_permille;
+        stream.damaged = self.damaged.clone();
         stream.owed = owed;
         let attach =
             Attach { logic: self.name.clone(), epoch: self.epoch, peers: self.peers.clone(), apps };
@@ -180,8 +193,11 @@ impl Logic {
         }
         self.reading |= linked || self.clock.ms() >= self.read_from_ms;
         if self.reading && self.core.has_room() {
-            let records = self.share.take(self.limits.batch_records);
+            let mut records = self.share.take(self.limits.batch_records);
             if !records.is_empty() {
+                if self.canary == Some(Canary::SkipRecords) {
+                    records.retain(|record| !record.offset.is_multiple_of(16));
+                }
                 self.core.on_records(records);
             }
         }

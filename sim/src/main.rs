@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use clap::Parser;
-use gpusher_sim::{Options, Report, run, shrink};
+use gpusher_sim::{Fault, Options, Report, run, shrink};
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,12 @@ struct Arguments {
     /// Traffic without faults.
     #[arg(long)]
     no_faults: bool,
+    /// Damage so many messages in a thousand on their way: then it only counts that nothing panics.
+    #[arg(long, default_value_t = 0)]
+    damage: u64,
+    /// Leave a kind of fault out; may be repeated.
+    #[arg(long)]
+    without: Vec<Fault>,
     /// Print every event of the run.
     #[arg(long)]
     trace: bool,
@@ -56,6 +63,8 @@ fn main() -> ExitCode {
     let begin = Instant::now();
     let mut broken = 0;
     let mut done = 0;
+    let (mut steps, mut accepted) = (0, 0);
+    let mut injected: BTreeMap<Fault, u64> = BTreeMap::new();
     for seed in arguments.from.. {
         let enough = match (arguments.seeds, arguments.r#for) {
             (Some(seeds), _) => done >= seeds,
@@ -67,6 +76,11 @@ fn main() -> ExitCode {
         }
         let report = run(options(&arguments, seed));
         done += 1;
+        steps += report.steps;
+        accepted += report.accepted;
+        for (&fault, count) in &report.injected {
+            *injected.entry(fault).or_default() += count;
+        }
         if report.violation.is_some() {
             broken += 1;
             println!("seed {seed}: {}", summary(&report));
@@ -75,9 +89,13 @@ fn main() -> ExitCode {
             }
         }
     }
+    let faults: Vec<String> =
+        injected.iter().map(|(fault, count)| format!("{count} {fault}")).collect();
     println!(
-        "{done} seeds in {:.1} s, {broken} with a broken promise",
-        begin.elapsed().as_secs_f64()
+        "{done} seeds in {:.1} s, {steps} steps, {accepted} pushes, {} faults ({}), {broken} with a broken promise",
+        begin.elapsed().as_secs_f64(),
+        injected.values().sum::<u64>(),
+        faults.join(", "),
     );
     if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -89,6 +107,8 @@ fn options(arguments: &Arguments, seed: u64) -> Options {
         clients: arguments.clients.unwrap_or(usual.clients),
         logics: arguments.logics,
         faults: !arguments.no_faults,
+        damage_permille: arguments.damage,
+        without: arguments.without.iter().copied().collect(),
         print: arguments.trace,
         ..usual
     }
@@ -114,11 +134,8 @@ fn show(arguments: &Arguments, report: Report, shrinks: bool) -> ExitCode {
         let skip = report.tail.len().saturating_sub(arguments.tail);
         report.tail.iter().skip(skip).for_each(|event| println!("{event}"));
     }
-    let Options { seed, steps, clients, logics, .. } = report.options;
     println!("{}", summary(&report));
-    println!(
-        "again: gpusher-sim --seed {seed} --steps {steps} --clients {clients} --logics {logics} --trace"
-    );
+    println!("again: {}", report.options);
     ExitCode::FAILURE
 }
 

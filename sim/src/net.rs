@@ -1,5 +1,6 @@
 //! The kernel between clients and gateways: sockets with a bounded buffer toward the client, and whatever can happen to them.
 
+use crate::canary::Canary;
 use crate::clock::SimClock;
 use crate::random::Random;
 use std::cell::RefCell;
@@ -19,8 +20,8 @@ pub struct Pipe {
     pub reset: bool,
     /// All that the gateway's socket has taken.
     pub down: Vec<u8>,
-    /// When: (first byte, monotonic ms).
-    pub taken_at: Vec<(usize, u64)>,
+    /// When: (first byte, monotonic ms, Unix ms).
+    pub taken_at: Vec<(usize, u64, i64)>,
     /// The client has read up to here.
     pub read: usize,
     /// Bytes that may lie between the two.
@@ -50,17 +51,18 @@ impl Pipe {
     }
 
     /// The socket takes bytes.
-    pub fn take(&mut self, bytes: &[u8], now_ms: u64) {
+    pub fn take(&mut self, bytes: &[u8], clock: &SimClock) {
         if !bytes.is_empty() {
-            self.taken_at.push((self.down.len(), now_ms));
+            self.taken_at.push((self.down.len(), clock.ms(), clock.unix()));
             self.down.extend_from_slice(bytes);
         }
     }
 
-    /// When a byte was taken.
-    pub fn time_of(&self, offset: usize) -> u64 {
-        let after = self.taken_at.partition_point(|&(first, _)| first <= offset);
-        self.taken_at[after - 1].1
+    /// When a byte was taken: monotonic, and as the wall clock had it.
+    pub fn time_of(&self, offset: usize) -> (u64, i64) {
+        let after = self.taken_at.partition_point(|&(first, ..)| first <= offset);
+        let (_, at_ms, unix_ms) = self.taken_at[after - 1];
+        (at_ms, unix_ms)
     }
 }
 
@@ -77,6 +79,8 @@ pub struct Net {
     pub clock: SimClock,
     /// So many sends in a thousand are cut short although there is room.
     pub short_permille: u64,
+    /// A bug to be found.
+    pub canary: Option<Canary>,
 }
 
 /// Shared by the drivers and the clients of one thread.
@@ -86,7 +90,8 @@ impl Net {
     /// A network of some gateways.
     pub fn shared(gateways: usize, random: Random, clock: SimClock) -> SharedNet {
         let backlog = (0..gateways).map(|_| VecDeque::new()).collect();
-        let net = Self { pipes: Vec::new(), backlog, random, clock, short_permille: 50 };
+        let net =
+            Self { pipes: Vec::new(), backlog, random, clock, short_permille: 50, canary: None };
         Rc::new(RefCell::new(net))
     }
 

@@ -1,10 +1,14 @@
 //! The network between a gateway and logic: messages are late, directions stall, links are cut and one end may not know it for a while.
 
+use crate::canary::Canary;
 use crate::random::Random;
 use gpusher_control::logic::core::LinkKey;
 use gpusher_gateway::LinkEnds;
 use gpusher_proto::gateway::{FromGateway, ToGateway, command, event, from_gateway, to_gateway};
+use gpusher_proto::wire::fuzz::Random as Damage;
+use std::cell::Cell;
 use std::collections::{BTreeSet, VecDeque};
+use std::rc::Rc;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 
 /// What logic hears of a link.
@@ -36,8 +40,14 @@ pub struct Stream {
     pub stray_outcome: Option<u64>,
     /// Messages recalled before it began: they are withdrawn at the gateway when the first commands have come.
     pub owed: Vec<u64>,
-    /// Sends ends of replays without their positions: a bug to be found.
-    pub forgets_positions: bool,
+    /// So many messages in a thousand say something else than was meant.
+    pub damage_permille: u64,
+    /// Those that did.
+    pub damaged: Rc<Cell<u64>>,
+    /// A bug to be found.
+    pub canary: Option<Canary>,
+    /// For it: a connection that something was for.
+    other: Option<u64>,
 }
 
 /// Messages on the way in one direction: a full window holds the sender back.
@@ -57,23 +67,23 @@ impl Stream {
             jobs: BTreeSet::new(),
             stray_outcome: None,
             owed: Vec::new(),
-            forgets_positions: false,
+            damage_permille: 0,
+            damaged: Rc::default(),
+            canary: None,
+            other: None,
         }
     }
 
     /// Logic sends.
-    pub fn send(&mut self, mut message: ToGateway, now_ms: u64, random: &mut Random) {
-        if let Some(to_gateway::Kind::Batch(batch)) = &mut message.kind {
-            for command in &mut batch.commands {
-                match &mut command.kind {
-                    Some(command::Kind::Delivery(delivery)) => drop(self.jobs.insert(delivery.job)),
-                    Some(command::Kind::SyncDone(done)) if self.forgets_positions => {
-                        done.positions.clear();
-                    }
-                    _ => {}
+    pub fn send(&mut self, message: ToGateway, now_ms: u64, random: &mut Random) {
+        if let Some(to_gateway::Kind::Batch(batch)) = &message.kind {
+            for command in &batch.commands {
+                if let Some(command::Kind::Delivery(delivery)) = &command.kind {
+                    self.jobs.insert(delivery.job);
                 }
             }
         }
+        let message = self.damage(message, random);
         let at_ms = now_ms + latency_ms(random);
         self.to_gateway.push_back((at_ms, message));
     }
@@ -93,13 +103,16 @@ impl Stream {
 
     /// Messages for the gateway that are due.
     pub fn deliver(&mut self, now_ms: u64, mut watch: impl FnMut(&ToGateway)) {
+        let (canary, other) = (self.canary, &mut self.other);
         let Some(ends) = &self.ends else { return };
         while now_ms >= self.stalled_until_ms {
             match self.to_gateway.pop_front() {
                 Some((at_ms, message)) if at_ms <= now_ms => {
-                    match ends.to.try_send(message.clone()) {
+                    let mut sent = message.clone();
+                    canary.iter().for_each(|canary| canary.spoil(&mut sent, other));
+                    match ends.to.try_send(sent) {
                         Ok(()) => watch(&message),
-                        Err(TrySendError::Full(message)) => {
+                        Err(TrySendError::Full(_)) => {
                             return self.to_gateway.push_front((at_ms, message));
                         }
                         Err(TrySendError::Closed(_)) => return,
@@ -139,11 +152,29 @@ impl Stream {
         }
     }
 
+    /// Bytes of it change, if it can still be read then.
+    fn damage<M: prost::Message + Default>(&mut self, message: M, random: &mut Random) -> M {
+        if !random.permille(self.damage_permille) {
+            return message;
+        }
+        let mut bytes = message.encode_to_vec();
+        Damage::from_seed(random.bits()).damage(&mut bytes);
+        match M::decode(&bytes[..]) {
+            Ok(damaged) => {
+                self.damaged.set(self.damaged.get() + 1);
+                damaged
+            }
+            Err(_) => message,
+        }
+    }
+
     fn collect(&mut self, now_ms: u64, random: &mut Random) {
-        let Some(ends) = &mut self.ends else { return };
         while self.to_logic.len() < WINDOW {
+            let Some(ends) = &mut self.ends else { return };
             match ends.from.try_recv() {
                 Ok(message) => {
+                    let mut message = self.damage(message, random);
+                    self.canary.iter().for_each(|canary| canary.spoil_report(&mut message));
                     let at_ms = now_ms + latency_ms(random);
                     self.to_logic.push_back((at_ms, message));
                 }

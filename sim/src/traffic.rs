@@ -86,7 +86,7 @@ impl World {
         self.publish(record);
     }
 
-    fn recall(&mut self) {
+    pub(crate) fn recall(&mut self) {
         if self.next_message < 2 {
             return;
         }
@@ -154,6 +154,11 @@ impl World {
     /// It goes: without a word, by closing, or with a BYE.
     pub(crate) fn disconnect(&mut self, index: usize) {
         let how = self.random.below(3);
+        self.leave(index, how);
+    }
+
+    /// It goes in one of these ways.
+    pub(crate) fn leave(&mut self, index: usize, how: u64) {
         let version = self.clients[index].profile.version;
         {
             let net = &mut self.net.borrow_mut();

@@ -1,8 +1,10 @@
 //! Everything together, and one step of it.
 
+use crate::canary::Canary;
 use crate::check::Settling;
 use crate::client::{Client, Conn, Profile};
 use crate::clock::SimClock;
+use crate::faults::Fault;
 use crate::gate::Gates;
 use crate::gateway::Gateway;
 use crate::invariant::{Invariant, Violation};
@@ -21,6 +23,11 @@ use gpusher_gateway::LinkEnds;
 use gpusher_gateway::metrics::ShardCount;
 use gpusher_proto::data::Record;
 use gpusher_proto::gateway::{App, ToGateway, command, to_gateway};
+use gpusher_proto::wire::fuzz::Random as Damage;
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Gateways, and shards of each.
@@ -28,17 +35,6 @@ pub(crate) const GATEWAYS: usize = 2;
 const SHARDS: u32 = 2;
 /// Parts of the queue, if several logics share it.
 const PARTS: usize = 6;
-
-/// A bug switched on in the simulation's own parts, for the checks to find.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Canary {
-    /// Routes: an unbind removes whoever holds the user's routes.
-    UnbindAnybody,
-    /// Network: a SyncDone arrives without its positions.
-    ForgetPositions,
-    /// Store: cursors move one further than asked.
-    OvershootCursors,
-}
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -53,6 +49,10 @@ pub struct Options {
     pub logics: usize,
     /// Whether parts fail.
     pub faults: bool,
+    /// So many messages between gateways and logic, and client frames, in a thousand say something else than was meant: then only [`Invariant::NoPanic`] counts.
+    pub damage_permille: u64,
+    /// Faults that are left out.
+    pub without: BTreeSet<Fault>,
     /// A bug to find.
     pub canary: Option<Canary>,
     /// Print events as they happen.
@@ -62,15 +62,27 @@ pub struct Options {
 impl Options {
     /// What a seed means unless told otherwise.
     pub fn of(seed: u64) -> Self {
-        Self {
-            seed,
-            steps: 1_500,
-            clients: 10,
-            logics: 1,
-            faults: true,
-            canary: None,
-            print: false,
+        let without = BTreeSet::new();
+        let (steps, clients, logics, damage_permille) = (1_500, 10, 1, 0);
+        let (faults, canary, print) = (true, None, false);
+        Self { seed, steps, clients, logics, faults, damage_permille, without, canary, print }
+    }
+}
+
+/// As a command that runs them again.
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, steps, clients, logics, faults, damage_permille: damage, without, .. } =
+            self;
+        write!(
+            f,
+            "gpusher-sim --seed {seed} --steps {steps} --clients {clients} --logics {logics}"
+        )?;
+        if *damage > 0 {
+            write!(f, " --damage {damage}")?;
         }
+        without.iter().filter(|_| *faults).try_for_each(|fault| write!(f, " --without {fault}"))?;
+        f.write_str(if *faults { " --trace" } else { " --no-faults --trace" })
     }
 }
 
@@ -99,6 +111,8 @@ pub struct World {
     pub(crate) settling: Settling,
     pub(crate) violations: Vec<Violation>,
     pub(crate) calm: bool,
+    pub(crate) injected: BTreeMap<Fault, u64>,
+    pub(crate) damaged: Rc<Cell<u64>>,
     pub(crate) next_message: u64,
     pub(crate) last_heartbeat_ms: u64,
 }
@@ -138,8 +152,13 @@ impl World {
         let net = Net::shared(GATEWAYS, random.fork(), clock.clone());
         let mut store = MemoryStore::new(clock.clone(), gates.clone());
         let mut routes = SimRoutes::new(clock.clone(), gates.clone());
+        let parts = if options.logics > 1 { PARTS } else { 1 };
+        let mut queue = MemoryQueue::in_parts(gates.clone(), parts);
         store.overshoots = options.canary == Some(Canary::OvershootCursors);
+        store.loses_appends = options.canary == Some(Canary::LoseAppends);
         routes.unbinds_anybody = options.canary == Some(Canary::UnbindAnybody);
+        queue.loses_publishes = options.canary == Some(Canary::LosePublishes);
+        net.borrow_mut().canary = options.canary;
         let profiles = profiles(options.clients, &mut random);
         let place = || Place {
             process: None,
@@ -152,7 +171,7 @@ impl World {
             trace: Trace::new(options.print),
             step: 0,
             net,
-            queue: MemoryQueue::in_parts(gates.clone(), if options.logics > 1 { PARTS } else { 1 }),
+            queue,
             gates,
             store,
             routes,
@@ -160,12 +179,14 @@ impl World {
             logics: (0..options.logics).map(|_| LogicPlace::default()).collect(),
             lives: 0,
             rebalance_at_ms: 0,
-            clients: profiles.into_iter().map(Client::new).collect(),
+            clients: clients(profiles, &mut random),
             ghosts: Vec::new(),
             ledger: Ledger::default(),
             settling: Settling::default(),
             violations: Vec::new(),
             calm: false,
+            injected: BTreeMap::new(),
+            damaged: Rc::default(),
             next_message: 1,
             last_heartbeat_ms: 0,
             random,
@@ -181,6 +202,9 @@ impl World {
 
     /// A promise was broken.
     pub(crate) fn violate(&mut self, invariant: Invariant, text: String) {
+        if self.options.damage_permille > 0 && invariant != Invariant::NoPanic {
+            return;
+        }
         self.note(format_args!("VIOLATION {invariant:?}: {text}"));
         self.violations.push(Violation { invariant, text });
     }
@@ -201,7 +225,7 @@ impl World {
             }
             self.step();
         }
-        if self.violations.is_empty() {
+        if self.violations.is_empty() && self.options.damage_permille == 0 {
             self.finish();
         }
     }
@@ -229,6 +253,8 @@ impl World {
             events: self.trace.count(),
             accepted: self.ledger.pushes.len(),
             received: self.ledger.received.values().map(|received| received.len()).sum(),
+            damaged: self.damaged.get(),
+            injected: self.injected,
             violation,
             tail,
             options: self.options,
@@ -239,6 +265,7 @@ impl World {
     pub(crate) fn step(&mut self) {
         self.step += 1;
         self.start_processes();
+        self.damage_clients();
         self.turn_gateways();
         self.turn_logics();
         self.accept_records();
@@ -255,8 +282,9 @@ impl World {
             // The gateway hears of a break.
             place.breaks += (zombies - place.zombies.len()) as u64;
             if place.process.is_none() && place.down_until_ms <= now_ms {
-                let epoch = self.clock.unix() as u64;
-                let gateway = Gateway::start(number as u32, epoch, SHARDS, &self.net, &self.clock);
+                let epoch = self.clock.latest_unix() as u64;
+                let epoch = (epoch, SHARDS);
+                let gateway = Gateway::start(number as u32, epoch, &self.net, &self.clock);
                 place.process = Some(gateway);
                 place.frozen_until_ms = 0;
                 self.note(format_args!("gateway {number} starts"));
@@ -291,7 +319,11 @@ impl World {
         let share = Share::new(self.queue.clone());
         let identity = (names[number].clone(), names);
         let life = self.lives as u32;
-        place.process = Some(Logic::start(life, identity, data, share, &self.clock, apps()));
+        let mut logic = Logic::start(life, identity, data, share, &self.clock, apps());
+        logic.canary = self.options.canary;
+        logic.damage_permille = self.options.damage_permille;
+        logic.damaged = self.damaged.clone();
+        place.process = Some(logic);
         self.rebalance_at_ms = now_ms;
         self.note(format_args!("logic {number} starts"));
     }
@@ -333,30 +365,44 @@ impl World {
     /// Logic keeps a stream to every gateway.
     fn connect_logic(&mut self, which: usize) {
         let now_ms = self.clock.ms();
+        let place = &self.logics[which];
+        let Some(logic) = &place.process else { return };
+        let linked = |number| logic.streams.iter().any(|stream| stream.gateway == number);
+        let due = |&number: &usize| !linked(number) && place.connect_at_ms[number] <= now_ms;
+        let due: Vec<usize> = (0..GATEWAYS).filter(due).collect();
+        due.into_iter().for_each(|number| self.open_stream(which, number));
+    }
+
+    /// A logic opens a stream to a gateway, if both are there.
+    pub(crate) fn open_stream(&mut self, which: usize, number: usize) {
         let LogicPlace { process, connect_at_ms, life_since_offset, .. } = &mut self.logics[which];
         let Some(logic) = process else { return };
-        let forgets = self.options.canary == Some(Canary::ForgetPositions);
-        let mut connected = Vec::new();
+        let place = &mut self.gateways[number];
+        let Some(gateway) = &place.process else { return };
         // What this logic has recalled, a gateway that was cut off has to hear.
-        let handled = *life_since_offset + 1..=self.queue.done_of(0).max(*life_since_offset + 1);
+        let (from, to) = (*life_since_offset + 1, self.queue.done_of(0));
+        let handled = self.ledger.recall_offsets.range(from..).take_while(|&(&at, _)| at <= to);
         let recalled: Vec<u64> = match self.options.logics {
-            1 => self.ledger.recall_offsets.range(handled).map(|(_, &id)| id).collect(),
+            1 => handled.map(|(_, &id)| id).collect(),
             _ => Vec::new(),
         };
-        for (number, place) in self.gateways.iter_mut().enumerate() {
-            let linked = logic.streams.iter().any(|stream| stream.gateway == number);
-            if let (Some(gateway), false, true) =
-                (&place.process, linked, connect_at_ms[number] <= now_ms)
-            {
-                let owed = recalled.clone();
-                logic.connect(number, gateway.attach(), apps(), &mut self.random, forgets, owed);
-                connect_at_ms[number] = now_ms + 200;
-                place.breaks += 1;
-                connected.push(number);
-            }
-        }
-        for number in connected {
-            self.note(format_args!("logic {which} connects to {number}"));
+        logic.connect(number, gateway.attach(), apps(), &mut self.random, recalled);
+        connect_at_ms[number] = self.clock.ms() + 200;
+        place.breaks += 1;
+        self.note(format_args!("logic {which} connects to {number}"));
+    }
+
+    /// Bytes that a client has sent and that nobody has read may say something else.
+    fn damage_clients(&mut self) {
+        let share = self.options.damage_permille;
+        for client in &self.clients {
+            let Some(conn) = client.conn.as_ref().filter(|_| self.random.permille(share)) else {
+                continue;
+            };
+            let up = &mut self.net.borrow_mut().pipes[conn.pipe].up;
+            let mut bytes: Vec<u8> = up.drain(..).collect();
+            Damage::from_seed(self.random.bits()).damage(&mut bytes);
+            up.extend(bytes);
         }
     }
 
@@ -444,8 +490,13 @@ impl World {
     /// What the queue has taken since the last step is accepted.
     fn accept_records(&mut self) {
         for record in self.queue.after(self.ledger.offset, usize::MAX) {
-            self.ledger.note(&record, self.clock.ms());
+            self.ledger.note(&record, self.clock.ms(), self.retries());
         }
+    }
+
+    /// Look-ups of receivers that were repeated.
+    pub(crate) fn retries(&self) -> u64 {
+        self.logics.iter().map(|place| place.counters.get(Count::Retries)).sum()
     }
 
     /// Publishes as the web role does.
@@ -485,6 +536,16 @@ fn pushes_in(message: &ToGateway) -> impl Iterator<Item = u64> {
         }
         _ => None,
     })
+}
+
+/// Some of version 0 acknowledge.
+fn clients(profiles: Vec<Profile>, random: &mut Random) -> Vec<Client> {
+    let client = |profile| {
+        let mut client = Client::new(profile);
+        client.acknowledges = random.permille(300);
+        client
+    };
+    profiles.into_iter().map(client).collect()
 }
 
 /// The table of apps.

@@ -12,7 +12,7 @@ use gpusher_control::store::{PAGE_MAX, READ_BYTES_MAX, Store};
 use gpusher_proto::data::*;
 use log::Log;
 pub use log::LogKey;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use reports::Reports;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub struct Moved {
 pub struct DeviceRow {
     /// Where it began: what is up to here was its user's before it came.
     pub born: [u64; 3],
+    /// When that was, monotonic.
+    pub born_ms: u64,
     /// Received up to here.
     pub cursors: [u64; 3],
 }
@@ -53,6 +55,8 @@ pub struct Tables {
     pub(crate) reports: Reports,
     /// Since they were last taken.
     pub(crate) moved: Vec<Moved>,
+    /// Monotonic.
+    mono_ms: u64,
 }
 
 /// The store. Clones share their tables.
@@ -63,6 +67,8 @@ pub struct MemoryStore {
     clock: SimClock,
     /// Moves cursors one further than asked: a bug to be found.
     pub overshoots: bool,
+    /// Numbers some messages and does not keep them: a bug to be found.
+    pub loses_appends: bool,
 }
 
 /// Of all memory stores.
@@ -75,7 +81,13 @@ impl MemoryStore {
         let tag = "app_gpusher".to_owned();
         tables.apps.insert(1000, App { id: 1000, tag, ..App::default() });
         tables.app_ids_given.insert(1000);
-        Self { tables: Arc::new(Mutex::new(tables)), gates, clock, overshoots: false }
+        Self {
+            tables: Arc::new(Mutex::new(tables)),
+            gates,
+            clock,
+            overshoots: false,
+            loses_appends: false,
+        }
     }
 
     /// Looks at the tables, past the gates.
@@ -83,13 +95,19 @@ impl MemoryStore {
         look(&mut self.tables.lock())
     }
 
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        let mut tables = self.tables.lock();
+        tables.mono_ms = self.clock.ms();
+        tables
+    }
+
     /// A call that its caller repeats until it works: it cannot fail, but it may be made twice.
     async fn call<R>(&self, name: &'static str, work: impl Fn(&mut Tables, i64) -> R) -> R {
         self.gates.pass(name).await;
-        let mut result = work(&mut self.tables.lock(), self.clock.unix());
+        let mut result = work(&mut self.tables(), self.clock.unix());
         if self.gates.repeats() {
             self.gates.pass(name).await;
-            result = work(&mut self.tables.lock(), self.clock.unix());
+            result = work(&mut self.tables(), self.clock.unix());
         }
         self.gates.pass(name).await;
         result
@@ -103,7 +121,7 @@ impl MemoryStore {
     ) -> Result<R> {
         self.gates.pass(name).await;
         self.gates.fails(name)?;
-        let result = work(&mut self.tables.lock(), self.clock.unix());
+        let result = work(&mut self.tables(), self.clock.unix());
         self.gates.pass(name).await;
         self.gates.fails(name)?;
         result
@@ -157,7 +175,14 @@ impl Store for MemoryStore {
     }
 
     async fn append(&self, entries: Vec<Append>) -> Result<Vec<u64>> {
-        self.call("append", |tables, _| tables.append(&entries)).await
+        self.call("append", |tables, _| {
+            let seqs = tables.append(&entries);
+            if self.loses_appends {
+                tables.lose_some();
+            }
+            seqs
+        })
+        .await
     }
 
     async fn reserve(&self, entries: Vec<Reserve>) -> Result<Vec<u64>> {
@@ -315,7 +340,8 @@ impl Tables {
         let id = (key.app_id, key.user.clone(), key.device.clone());
         let siblings = self.devices_of(key.app_id, &key.user);
         let furthest = siblings.fold([0; 3], |far, (_, row)| max(far, row.cursors));
-        self.devices.entry(id).or_insert(DeviceRow { born: furthest, cursors: furthest })
+        let row = DeviceRow { born: furthest, born_ms: self.mono_ms, cursors: furthest };
+        self.devices.entry(id).or_insert(row)
     }
 
     pub(crate) fn devices_of(

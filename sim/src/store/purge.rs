@@ -1,14 +1,36 @@
 //! What is removed in time.
 
 use super::log::is_over;
-use super::{LogKey, Tables};
+use super::{LogKey, MemoryStore, Tables};
 use gpusher_control::store::{PURGE_BATCH, REPEAT_WINDOW_MS};
 use gpusher_proto::data::*;
 use gpusher_proto::gateway::ChannelKind;
+use std::collections::BTreeSet;
+
+impl MemoryStore {
+    /// Purges the logs past the gates; what has been removed. Reports stay: the checks go by them.
+    pub fn purge_some(&self, retention_ms: i64, per_channel_max: u64) -> Vec<(LogKey, u64)> {
+        let now_ms = self.clock.unix();
+        let request = PurgeRequest { now_ms, retention_ms, per_channel_max, batch_max: 0 };
+        self.with(|tables| {
+            let kept = |tables: &Tables| -> BTreeSet<(LogKey, u64)> {
+                let logs = tables.logs.iter();
+                logs.flat_map(|(key, log)| log.by_id.keys().map(|&id| (key.clone(), id))).collect()
+            };
+            let before = kept(tables);
+            tables.purge_logs(&request);
+            before.difference(&kept(tables)).cloned().collect()
+        })
+    }
+}
 
 impl Tables {
     pub(super) fn purge(&mut self, request: &PurgeRequest) -> PurgeResult {
         self.forget_old_reports(request);
+        self.purge_logs(request)
+    }
+
+    fn purge_logs(&mut self, request: &PurgeRequest) -> PurgeResult {
         let gone = |app_id: u32, apps: &std::collections::BTreeMap<u32, App>| {
             app_id != 0 && !apps.contains_key(&app_id)
         };
