@@ -159,11 +159,7 @@ pub async fn open_queue(config: &Config, registry: &Mutex<Registry>) -> Result<A
         }
         #[cfg(feature = "kafka")]
         QueueUrl::Kafka(servers) => {
-            let options = KafkaOptions {
-                servers: servers.clone(),
-                instance: Some(config.logic.name.clone()),
-                ..config.queue.kafka.clone()
-            };
+            let options = KafkaOptions { servers: servers.clone(), ..config.queue.kafka.clone() };
             let metrics = KafkaMetrics::register(&mut registry.lock());
             Arc::new(KafkaQueue::open(options, metrics)?)
         }

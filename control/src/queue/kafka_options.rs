@@ -51,8 +51,6 @@ pub struct KafkaOptions {
     pub session_timeout: Duration,
     /// What is under way of a partition that goes to another instance may take this long to be done.
     pub handover_timeout: Duration,
-    /// Name of this instance within its group: the same after a restart, so that it gets its partitions back at once.
-    pub instance: Option<String>,
     /// Where applications read what their clients send: a topic, `{app}` in it being the app's number; empty: in the store.
     pub upstream_topic: String,
     /// Settings of librdkafka, like `security.protocol`.
@@ -74,7 +72,6 @@ impl Default for KafkaOptions {
             publish_timeout: Duration::from_secs(5),
             session_timeout: Duration::from_secs(10),
             handover_timeout: Duration::from_secs(2),
-            instance: None,
             upstream_topic: String::new(),
             settings: Settings::default(),
         }

@@ -69,11 +69,8 @@ impl KafkaOptions {
 
     /// A member of a group that reads.
     pub(super) fn reader(&self, group: &str) -> ClientConfig {
-        let mut client = self.consumer(group);
-        if let Some(instance) = &self.instance {
-            client.set("group.instance.id", instance);
-        }
-        client
+        // Not a static member (group.instance.id): a broker that is started again fences those for good, for their own commits.
+        self.consumer(group)
     }
 
     /// For administration.

@@ -29,8 +29,8 @@ fn open(options: KafkaOptions) -> Arc<KafkaQueue> {
 }
 
 /// The queue as another process has it.
-fn instance(name: &str, topic: &str) -> Arc<KafkaQueue> {
-    open(KafkaOptions { instance: Some(name.to_owned()), ..options(kafka().broker(), topic) })
+fn instance(topic: &str) -> Arc<KafkaQueue> {
+    open(options(kafka().broker(), topic))
 }
 
 fn records(keys: u64, ids: std::ops::Range<u64>) -> Vec<Record> {
@@ -107,7 +107,7 @@ async fn a_topic_is_made_once_as_configured() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn instances_of_a_group_share_the_partitions_and_keep_each_keys_order() {
-    let (one, two) = (instance("one", "shared"), instance("two", "shared"));
+    let (one, two) = (instance("shared"), instance("shared"));
     let first = Reading::start(&one).await;
     until("the first has all partitions", || partitions(&one) == 4).await;
     one.publish(records(20, 0..200)).await.unwrap();
@@ -135,17 +135,12 @@ async fn instances_of_a_group_share_the_partitions_and_keep_each_keys_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_in_a_rebalance_comes_again_elsewhere() {
-    let hasty = |name: &str| {
+    let hasty = || {
         let handover_timeout = Duration::ZERO;
         let options = options(kafka().broker(), "under way");
-        open(KafkaOptions {
-            topic: "under-way".into(),
-            instance: Some(name.to_owned()),
-            handover_timeout,
-            ..options
-        })
+        open(KafkaOptions { topic: "under-way".into(), handover_timeout, ..options })
     };
-    let (one, two) = (hasty("one"), hasty("two"));
+    let (one, two) = (hasty(), hasty());
     one.publish(records(20, 0..200)).await.unwrap();
     let mut stuck = one.consume(GROUP).await.unwrap();
     let held = in_time("the first reads", take(&mut *stuck, 200)).await;
@@ -173,19 +168,6 @@ async fn until_done(queue: &KafkaQueue) {
     while queue.depth(GROUP).await.unwrap() > 0 {
         assert!(Instant::now() < deadline, "the group is not done in time");
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn of_two_instances_with_one_name_the_older_is_told() {
-    let (one, two) = (instance("same", "names"), instance("same", "names"));
-    let mut older = one.consume(GROUP).await.unwrap();
-    until("the first has all partitions", || partitions(&one) == 4).await;
-    let newer = Reading::start(&two).await;
-    let told = in_time("the older one is told", older.next(1)).await.unwrap_err();
-    assert_eq!(told.code, Code::Conflict);
-    assert!(told.text.contains("logic.name"), "{}", told.text);
-    two.publish(records(5, 0..20)).await.unwrap();
-    until("the newer one reads", || newer.ids().len() == 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
