@@ -85,6 +85,10 @@ miri: tool-chain ## What makes no system call, under Miri; needs the nightly too
 	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p gpusher-proto -p gpusher-session --lib -- --skip compress
 	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p gpusher-sys --lib -- accepted:: frames:: slots:: place:: scratch:: tag::
 
+.PHONY: loom
+loom: tool-chain ## The mailbox's wake-up in more of the orders in which two processors may see it than `make test` tries
+	LOOM_MAX_PREEMPTIONS=4 cargo test --release -p gpusher-sys --test doorbell_under_loom
+
 .PHONY: fmt
 fmt: tool-chain ## Format the code
 	cargo fmt --all

@@ -15,6 +15,7 @@ mod address;
 pub mod affinity;
 pub mod choose;
 pub mod clock;
+mod doorbell;
 pub mod driver;
 pub mod epoll;
 pub mod floor;

@@ -1,14 +1,9 @@
 //! A bounded queue into a shard. A sender makes a system call only when the shard sleeps.
-//!
-//! # The handshake
-//! A sender first puts its message in, then looks at `sleeping`; the shard first sets `sleeping`,
-//! then looks at the queue. A sequentially consistent fence between the two steps on both sides
-//! means that at least one of them sees the other: either the shard finds the message and does not
-//! sleep, or the sender finds the shard sleeping and wakes it. The sender that clears `sleeping` is
-//! the only one to write the eventfd.
+//! How the two agree on that: `doorbell`.
 
 use crate::Waker;
-use crate::primitive::{AtomicBool, Ordering, fence};
+use crate::doorbell::Doorbell;
+use crate::primitive::{AtomicBool, Ordering};
 use crossbeam_queue::ArrayQueue;
 use crossbeam_utils::CachePadded;
 use std::io;
@@ -24,7 +19,7 @@ use std::sync::Arc;
 pub fn mailbox<T: Send>(capacity: usize) -> io::Result<(Sender<T>, Mailbox<T>)> {
     let shared = Arc::new(Shared {
         queue: ArrayQueue::new(capacity),
-        sleeping: CachePadded::new(AtomicBool::new(false)),
+        doorbell: CachePadded::new(Doorbell::new()),
         receiver_gone: AtomicBool::new(false),
         waker: Waker::new()?,
     });
@@ -34,19 +29,9 @@ pub fn mailbox<T: Send>(capacity: usize) -> io::Result<(Sender<T>, Mailbox<T>)> 
 #[derive(Debug)]
 struct Shared<T> {
     queue: ArrayQueue<T>,
-    sleeping: CachePadded<AtomicBool>,
+    doorbell: CachePadded<Doorbell>,
     receiver_gone: AtomicBool,
     waker: Waker,
-}
-
-impl<T> Shared<T> {
-    fn wake_if_sleeping(&self) {
-        fence(Ordering::SeqCst);
-        let sleeps = self.sleeping.load(Ordering::Relaxed);
-        if sleeps && self.sleeping.swap(false, Ordering::Relaxed) {
-            self.waker.wake();
-        }
-    }
 }
 
 /// Why a message was not taken; the message comes back.
@@ -77,7 +62,9 @@ impl<T> Sender<T> {
             return Err(SendError::Closed(message));
         }
         self.shared.queue.push(message).map_err(SendError::Full)?;
-        self.shared.wake_if_sleeping();
+        if self.shared.doorbell.must_ring() {
+            self.shared.waker.wake();
+        }
         Ok(())
     }
 
@@ -134,18 +121,13 @@ impl<T> Mailbox<T> {
     /// do not wait.
     #[must_use]
     pub fn prepare_sleep(&mut self) -> bool {
-        self.shared.sleeping.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if self.shared.queue.is_empty() {
-            return true;
-        }
-        self.awake();
-        false
+        let Shared { doorbell, queue, .. } = &*self.shared;
+        doorbell.may_sleep(|| queue.is_empty())
     }
 
     /// Call after a wait: senders need not wake the driver any more.
     pub fn awake(&mut self) {
-        self.shared.sleeping.store(false, Ordering::Relaxed);
+        self.shared.doorbell.awake();
     }
 }
 
