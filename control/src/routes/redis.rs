@@ -32,6 +32,8 @@ use std::time::{Duration, Instant};
 
 /// Users of one shard in one call, during which the server does nothing else.
 const USERS_AT_ONCE: usize = 128;
+/// How often a binding is made whose gateway was given another lease meanwhile, as after the server has lost everything.
+const BINDS_MAX: u32 = 4;
 /// How long `detach` waits until the counts are right again.
 const SWEEP_WAIT: Duration = Duration::from_secs(1);
 
@@ -96,6 +98,11 @@ impl RedisRoutes {
         let routes = Arc::new(Self::new(url, Clock::System(Instant::now())));
         tokio::spawn(sweep::keep_swept(Arc::downgrade(&routes)));
         routes
+    }
+
+    /// The way to the server, for its numbers.
+    pub fn redis(&self) -> &Arc<Redis> {
+        &self.redis
     }
 
     fn new(url: RedisUrl, clock: Clock) -> Self {
@@ -205,35 +212,44 @@ impl RedisRoutes {
 impl Routes for RedisRoutes {
     async fn bind(&self, routes: Vec<Route>) -> Result<Vec<Vec<Route>>> {
         let mut known = self.leases.known().await?;
-        let has_lease = |table: &Table, route: &Route| {
-            table.process(route.gateway, route.gateway_epoch).is_some()
-        };
-        if !routes.iter().all(|route| has_lease(&known, route)) {
+        if !routes.iter().all(|route| known.has_lease(route)) {
             known = self.leases.read().await?;
         }
-        let asked = routes.len();
-        let (places, bindings): (Vec<usize>, Vec<_>) = routes
-            .into_iter()
-            .enumerate()
-            .filter_map(|(place, route)| {
-                let process = known.process(route.gateway, route.gateway_epoch)?;
-                Some((place, (route, process)))
-            })
-            .unzip();
-        let (replaced, version) = self.bind_all(&bindings, &known).await?;
-        let later = replaced.iter().flatten().any(|bound| known.is_older_than(bound.process));
-        let table = match version == known.version && !later {
-            true => known,
-            false => self.leases.read().await?,
-        };
-        let lost = |(_, process): &&(Route, ProcessNumber)| table.gateway(*process).is_none();
-        let lost: Vec<_> = bindings.iter().filter(lost).map(binding_key).collect();
-        self.unbind_all(&lost).await?;
-        let mut answers = vec![Vec::new(); asked];
-        for (place, replaced) in places.into_iter().zip(replaced) {
-            answers[place] = replaced.into_iter().filter_map(|bound| table.route(bound)).collect();
+        let mut answers = vec![Vec::new(); routes.len()];
+        let mut left: Vec<(usize, Route)> = routes.into_iter().enumerate().collect();
+        for _ in 0..BINDS_MAX {
+            left.retain(|(_, route)| known.has_lease(route));
+            if left.is_empty() {
+                return Ok(answers);
+            }
+            let (places, bindings): (Vec<usize>, Vec<_>) = left
+                .drain(..)
+                .filter_map(|(place, route)| {
+                    let process = known.process(route.gateway, route.gateway_epoch)?;
+                    Some((place, (route, process)))
+                })
+                .unzip();
+            let (replaced, version) = self.bind_all(&bindings, &known).await?;
+            let later = replaced.iter().flatten().any(|bound| known.is_older_than(bound.process));
+            let table = match version == known.version && !later {
+                true => known,
+                false => self.leases.read().await?,
+            };
+            let lost = |(_, process): &&(Route, ProcessNumber)| table.gateway(*process).is_none();
+            let unbound: Vec<_> = bindings.iter().filter(lost).map(binding_key).collect();
+            self.unbind_all(&unbound).await?;
+            for ((place, binding), replaced) in places.into_iter().zip(bindings).zip(replaced) {
+                answers[place].extend(replaced.into_iter().filter_map(|bound| table.route(bound)));
+                if lost(&&binding) {
+                    left.push((place, binding.0));
+                }
+            }
+            known = table;
         }
-        Ok(answers)
+        match left.iter().any(|(_, route)| known.has_lease(route)) {
+            true => Err(Error::new(Code::Unavailable, "leases of gateways come and go too fast")),
+            false => Ok(answers),
+        }
     }
 
     async fn unbind(&self, conns: Vec<ConnKey>) -> Result<()> {

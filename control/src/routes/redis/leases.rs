@@ -89,6 +89,11 @@ impl Table {
         (held.lease.epoch == epoch).then_some(held.process)
     }
 
+    /// Whether the process of a route has a lease that runs.
+    pub(super) fn has_lease(&self, route: &Route) -> bool {
+        self.process(route.gateway, route.gateway_epoch).is_some()
+    }
+
     /// All processes of an epoch.
     pub(super) fn of_epoch(&self, epoch: u64) -> impl Iterator<Item = ProcessNumber> {
         let held = self.by_gateway.values().filter(move |held| held.lease.epoch == epoch);

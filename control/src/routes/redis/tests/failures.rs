@@ -73,6 +73,21 @@ async fn a_server_that_lost_everything_is_told_again() {
     assert_eq!(locate(&routes).await.unwrap(), [route()]);
 }
 
+/// Two processes: one tells the server that lost everything of the gateway again, the other still knows the lease from before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_knows_old_leases_binds_under_the_new_ones() {
+    let server = gpusher_testbed::Redis::start();
+    let [first, second] = [0; 2].map(|_| RedisRoutes::open(server.url().parse().unwrap()));
+    first.attach(lease()).await.unwrap();
+    second.bind(vec![route()]).await.unwrap();
+    server.kill();
+    server.start_again();
+    answered(async || first.attach(lease()).await).await;
+    assert_eq!(locate(&first).await.unwrap(), []);
+    answered(async || second.bind(vec![route()]).await).await;
+    assert_eq!(locate(&first).await.unwrap(), [route()]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_stands_still_is_unavailable_until_it_goes_on() {
     let server = gpusher_testbed::Redis::start();
