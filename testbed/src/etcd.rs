@@ -1,16 +1,17 @@
 //! etcd.
 
 use crate::folder::Folder;
-use crate::ports::free_port;
+use crate::ports::{free_address, free_port};
 use crate::probe::answers;
 use crate::programs::find;
 use crate::server::{Server, one_process};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Command;
 
 /// An etcd of one member.
 #[derive(Debug)]
 pub struct Etcd {
-    port: u16,
+    at: SocketAddrV4,
     server: Server,
     folder: Folder,
 }
@@ -21,8 +22,13 @@ impl Etcd {
     /// # Panics
     /// If etcd is missing or does not start.
     pub fn start() -> Self {
-        let (folder, port) = (Folder::new("etcd"), free_port());
-        let clients = format!("http://127.0.0.1:{port}");
+        Self::start_on(Ipv4Addr::LOCALHOST)
+    }
+
+    /// As [`Self::start`], on another address of this machine.
+    pub fn start_on(host: Ipv4Addr) -> Self {
+        let (folder, at) = (Folder::new("etcd"), free_address(host));
+        let clients = format!("http://{at}");
         let peers = format!("http://127.0.0.1:{}", free_port());
         let mut command = Command::new(find("etcd"));
         command.args(["--data-dir", &folder.file("data")]);
@@ -30,14 +36,14 @@ impl Etcd {
         command.args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers]);
         command.args(["--initial-cluster", &format!("default={peers}")]);
         let question = "GET /health HTTP/1.0\r\n\r\n";
-        let ready = move || answers(port, question, r#""health":"true""#);
+        let ready = move || answers(at, question, r#""health":"true""#);
         let server = Server::start("etcd", &folder, command, ready);
-        Self { port, server, folder }
+        Self { at, server, folder }
     }
 
     /// Address, host:port.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.at.to_string()
     }
 }
 

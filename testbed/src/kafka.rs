@@ -1,10 +1,11 @@
 //! Kafka.
 
 use crate::folder::Folder;
-use crate::ports::free_port;
+use crate::ports::{free_address, free_port};
 use crate::probe::listens;
 use crate::programs::{find, kafka_jars, run};
 use crate::server::{Server, one_process};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Command;
 
 /// A small heap, and a compiler that starts fast.
@@ -13,7 +14,7 @@ const JVM: [&str; 4] = ["-Xmx256m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredSt
 /// A Kafka broker that is its own controller (KRaft).
 #[derive(Debug)]
 pub struct Kafka {
-    port: u16,
+    at: SocketAddrV4,
     server: Server,
     folder: Folder,
 }
@@ -24,8 +25,13 @@ impl Kafka {
     /// # Panics
     /// If Java or Kafka's jars are missing, or the broker does not start.
     pub fn start() -> Self {
-        let (folder, port, controller) = (Folder::new("kafka"), free_port(), free_port());
-        folder.write("server.properties", &properties(&folder.file("data"), port, controller));
+        Self::start_on(Ipv4Addr::LOCALHOST)
+    }
+
+    /// As [`Self::start`], on another address of this machine.
+    pub fn start_on(host: Ipv4Addr) -> Self {
+        let (folder, at, controller) = (Folder::new("kafka"), free_address(host), free_port());
+        folder.write("server.properties", &properties(&folder.file("data"), at, controller));
         let properties = folder.file("server.properties");
         let java = || {
             let mut java = Command::new(find("java"));
@@ -36,25 +42,25 @@ impl Kafka {
         run(java().args(format).arg(&properties));
         let mut command = java();
         command.args(["kafka.Kafka", &properties]);
-        let server = Server::start("kafka", &folder, command, move || listens(port));
-        Self { port, server, folder }
+        let server = Server::start("kafka", &folder, command, move || listens(at));
+        Self { at, server, folder }
     }
 
     /// Address of the broker, host:port.
     pub fn broker(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.at.to_string()
     }
 }
 
 one_process!(Kafka);
 
-fn properties(data: &str, port: u16, controller: u16) -> String {
+fn properties(data: &str, at: SocketAddrV4, controller: u16) -> String {
     format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
          controller.quorum.voters=1@127.0.0.1:{controller}\n\
-         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         listeners=PLAINTEXT://{at},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://{at}\n\
          controller.listener.names=CONTROLLER\n\
          log.dirs={data}\n\
          offsets.topic.replication.factor=1\n\

@@ -1,16 +1,17 @@
 //! MariaDB.
 
 use crate::folder::Folder;
-use crate::ports::free_port;
+use crate::ports::free_address;
 use crate::probe::listens;
 use crate::programs::{find, run};
 use crate::server::{Server, one_process};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::{Command, Stdio};
 
 /// A MariaDB server; its user `root` has no password.
 #[derive(Debug)]
 pub struct MariaDb {
-    port: u16,
+    at: SocketAddrV4,
     server: Server,
     folder: Folder,
 }
@@ -21,7 +22,12 @@ impl MariaDb {
     /// # Panics
     /// If MariaDB is missing or does not start.
     pub fn start() -> Self {
-        let (folder, port) = (Folder::new("mariadb"), free_port());
+        Self::start_on(Ipv4Addr::LOCALHOST)
+    }
+
+    /// As [`Self::start`], on another address of this machine.
+    pub fn start_on(host: Ipv4Addr) -> Self {
+        let (folder, at) = (Folder::new("mariadb"), free_address(host));
         let data = format!("--datadir={}", folder.file("data"));
         let user = format!("--user={}", whoami());
         let install =
@@ -33,12 +39,16 @@ impl MariaDb {
             "--no-defaults",
             &data,
             &user,
-            &format!("--port={port}"),
+            &format!("--port={}", at.port()),
             &format!("--socket={socket}"),
             // A server that starts removes the temporary tables of others from the folder they share.
             &format!("--tmpdir={}", folder.file("")),
         ]);
-        command.args(["--bind-address=127.0.0.1", "--skip-name-resolve", "--max-connections=200"]);
+        command.args([
+            &format!("--bind-address={host}"),
+            "--skip-name-resolve",
+            "--max-connections=200",
+        ]);
         // A kill of the process loses nothing without syncing; only the machine's end would.
         command.args(["--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M"]);
         command.args(["--performance-schema=OFF", "--character-set-server=utf8mb4"]);
@@ -50,20 +60,20 @@ impl MariaDb {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .status();
-            listens(port) && answer.is_ok_and(|status| status.success())
+            listens(at) && answer.is_ok_and(|status| status.success())
         };
         let server = Server::start("mariadb", &folder, command, ready);
-        Self { port, server, folder }
+        Self { at, server, folder }
     }
 
     /// URL of a database by this name, which need not exist yet; `mysql` does.
     pub fn url(&self, database: &str) -> String {
-        format!("mysql://root@127.0.0.1:{}/{database}", self.port)
+        format!("mysql://root@{}/{database}", self.at)
     }
 
-    /// Port on 127.0.0.1.
+    /// Where it listens.
     pub fn port(&self) -> u16 {
-        self.port
+        self.at.port()
     }
 
     /// Runs SQL as root.

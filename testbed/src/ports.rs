@@ -1,11 +1,21 @@
 //! Ports for servers.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 /// Below what the kernel gives to outgoing connections, so that no client takes a server's port while it is down.
 const FIRST: u16 = 10_000;
 const PORTS: u16 = 22_000;
+
+/// A free port on a host.
+pub(crate) fn free_address(host: Ipv4Addr) -> SocketAddrV4 {
+    SocketAddrV4::new(host, free_port())
+}
+
+/// On 127.0.0.1.
+pub(crate) fn local(port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
+}
 
 /// A port of 127.0.0.1 that nobody listens on now, another one with each call.
 ///

@@ -1,9 +1,10 @@
 //! PostgreSQL.
 
 use crate::folder::Folder;
-use crate::ports::free_port;
+use crate::ports::free_address;
 use crate::programs::{find_postgres, missing, run};
 use crate::server::{Server, one_process};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::process::{Command, Stdio};
 /// A PostgreSQL server; its superuser is `postgres`, without a password.
 #[derive(Debug)]
 pub struct Postgres {
-    port: u16,
+    at: SocketAddrV4,
     server: Server,
     folder: Folder,
 }
@@ -23,7 +24,13 @@ impl Postgres {
     /// # Panics
     /// If PostgreSQL is missing or does not start.
     pub fn start() -> Self {
-        let (folder, port) = (Folder::new("postgres"), free_port());
+        Self::start_on(Ipv4Addr::LOCALHOST)
+    }
+
+    /// As [`Self::start`], on another address of this machine.
+    pub fn start_on(host: Ipv4Addr) -> Self {
+        let (folder, at) = (Folder::new("postgres"), free_address(host));
+        let (host, port) = (at.ip().to_string(), at.port().to_string());
         let owner = owner(folder.path());
         let data = folder.file("data");
         let as_owner = |program: &str| {
@@ -38,14 +45,15 @@ impl Postgres {
             ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync"];
         run(as_owner("initdb").args(["--pgdata", &data]).args(initdb));
         let mut command = as_owner("postgres");
-        command.args(["-D", &data, "-k", &folder.file("")]).args(["-p", &port.to_string()]);
+        command.args(["-D", &data, "-k", &folder.file("")]).args(["-p", &port]);
         // A kill of the process loses nothing without fsync; only the machine's end would.
-        for setting in ["listen_addresses=127.0.0.1", "fsync=off", "max_connections=200"] {
+        let listen = format!("listen_addresses={host}");
+        for setting in [listen.as_str(), "fsync=off", "max_connections=200"] {
             command.args(["-c", setting]);
         }
         let is_ready = find_postgres("pg_isready");
         let ready = move || {
-            let arguments = ["-q", "-h", "127.0.0.1", "-p", &port.to_string()];
+            let arguments = ["-q", "-h", &host, "-p", &port];
             Command::new(&is_ready)
                 .args(arguments)
                 .stderr(Stdio::null())
@@ -53,17 +61,17 @@ impl Postgres {
                 .is_ok_and(|status| status.success())
         };
         let server = Server::start("postgres", &folder, command, ready);
-        Self { port, server, folder }
+        Self { at, server, folder }
     }
 
     /// URL of a database by this name, which need not exist yet; `postgres` does.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://postgres@{}/{database}", self.at)
     }
 
-    /// Port on 127.0.0.1.
+    /// Where it listens.
     pub fn port(&self) -> u16 {
-        self.port
+        self.at.port()
     }
 
     /// Runs SQL in the database `postgres`, one statement for a transaction of its own each.

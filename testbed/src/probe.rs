@@ -1,19 +1,19 @@
 //! Whether a server answers.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddrV4, TcpStream};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether somebody listens.
-pub(crate) fn listens(port: u16) -> bool {
-    connect(port).is_some()
+pub(crate) fn listens(at: SocketAddrV4) -> bool {
+    connect(at).is_some()
 }
 
 /// Whether the answer to `question` contains `answer`.
-pub(crate) fn answers(port: u16, question: &str, answer: &str) -> bool {
-    let Some(mut stream) = connect(port) else { return false };
+pub(crate) fn answers(at: SocketAddrV4, question: &str, answer: &str) -> bool {
+    let Some(mut stream) = connect(at) else { return false };
     if stream.write_all(question.as_bytes()).is_err() {
         return false;
     }
@@ -28,9 +28,8 @@ pub(crate) fn answers(port: u16, question: &str, answer: &str) -> bool {
     false
 }
 
-fn connect(port: u16) -> Option<TcpStream> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let stream = TcpStream::connect_timeout(&address, PATIENCE).ok()?;
+fn connect(at: SocketAddrV4) -> Option<TcpStream> {
+    let stream = TcpStream::connect_timeout(&at.into(), PATIENCE).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
     Some(stream)
 }

@@ -1,16 +1,17 @@
 //! Redis, alone.
 
 use crate::folder::Folder;
-use crate::ports::free_port;
+use crate::ports::free_address;
 use crate::probe::answers;
 use crate::programs::find;
 use crate::server::{Server, one_process};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Command;
 
 /// A Redis server that keeps nothing on disk: started again, it is empty.
 #[derive(Debug)]
 pub struct Redis {
-    port: u16,
+    at: SocketAddrV4,
     server: Server,
     folder: Folder,
 }
@@ -21,28 +22,39 @@ impl Redis {
     /// # Panics
     /// If Redis is missing or does not start.
     pub fn start() -> Self {
-        let (folder, port) = (Folder::new("redis"), free_port());
-        let server = start_node("redis", &folder, port, &[]);
-        Self { port, server, folder }
+        Self::start_on(Ipv4Addr::LOCALHOST)
     }
 
-    /// `redis://127.0.0.1:port`
+    /// As [`Self::start`], on another address of this machine.
+    pub fn start_on(host: Ipv4Addr) -> Self {
+        let (folder, at) = (Folder::new("redis"), free_address(host));
+        let server = start_node("redis", &folder, at, &[]);
+        Self { at, server, folder }
+    }
+
+    /// `redis://host:port`
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{}", self.at)
     }
 
-    /// Port on 127.0.0.1.
+    /// Where it listens.
     pub fn port(&self) -> u16 {
-        self.port
+        self.at.port()
     }
 }
 
 one_process!(Redis);
 
 /// A server that keeps nothing on disk, with more options.
-pub(crate) fn start_node(name: &'static str, folder: &Folder, port: u16, more: &[&str]) -> Server {
+pub(crate) fn start_node(
+    name: &'static str,
+    folder: &Folder,
+    at: SocketAddrV4,
+    more: &[&str],
+) -> Server {
     let mut command = Command::new(find("redis-server"));
-    command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--dir", &folder.file("")]);
+    let (host, port) = (at.ip().to_string(), at.port().to_string());
+    command.args(["--bind", &host, "--port", &port, "--dir", &folder.file("")]);
     command.args(["--save", "", "--appendonly", "no"]).args(more);
-    Server::start(name, folder, command, move || answers(port, "PING\r\n", "+PONG"))
+    Server::start(name, folder, command, move || answers(at, "PING\r\n", "+PONG"))
 }

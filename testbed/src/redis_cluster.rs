@@ -1,7 +1,7 @@
 //! Redis Cluster.
 
 use crate::folder::Folder;
-use crate::ports::free_port;
+use crate::ports::{free_port, local};
 use crate::probe::answers;
 use crate::programs::{find, run};
 use crate::redis::start_node;
@@ -37,13 +37,16 @@ impl RedisCluster {
                 "--cluster-config-file",
                 &file,
             ];
-            start_node(names[node], &folder, ports[node], &options)
+            start_node(names[node], &folder, local(ports[node]), &options)
         });
         let addresses = ports.map(|port| format!("127.0.0.1:{port}"));
         let mut create = Command::new(find("redis-cli"));
         run(create.args(["--cluster", "create"]).args(&addresses).arg("--cluster-yes"));
         let deadline = Instant::now() + Duration::from_secs(60);
-        while !ports.iter().all(|&port| answers(port, "CLUSTER INFO\r\n", "cluster_state:ok")) {
+        while !ports
+            .iter()
+            .all(|&port| answers(local(port), "CLUSTER INFO\r\n", "cluster_state:ok"))
+        {
             assert!(Instant::now() < deadline, "the nodes do not become a cluster");
             sleep(Duration::from_millis(20));
         }

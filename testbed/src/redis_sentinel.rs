@@ -1,7 +1,7 @@
 //! Redis with a replica and a Sentinel that promotes it.
 
 use crate::folder::Folder;
-use crate::ports::free_port;
+use crate::ports::{free_port, local};
 use crate::probe::answers;
 use crate::programs::find;
 use crate::redis::start_node;
@@ -29,9 +29,9 @@ impl RedisSentinel {
     pub fn start() -> Self {
         let folder = Folder::new("redis-sentinel");
         let (master_port, replica_port, sentinel_port) = (free_port(), free_port(), free_port());
-        let master = start_node("master", &folder, master_port, &[]);
+        let master = start_node("master", &folder, local(master_port), &[]);
         let replica_of = ["--replicaof", &format!("127.0.0.1 {master_port}")];
-        let replica = start_node("replica", &folder, replica_port, &replica_of);
+        let replica = start_node("replica", &folder, local(replica_port), &replica_of);
         let service = Self::SERVICE;
         folder.write(
             "sentinel.conf",
@@ -48,7 +48,7 @@ impl RedisSentinel {
         // Before it knows the replica it could promote none.
         let question = format!("SENTINEL replicas {service}\r\n");
         let replica_known = format!("127.0.0.1:{replica_port}");
-        let ready = move || answers(sentinel_port, &question, &replica_known);
+        let ready = move || answers(local(sentinel_port), &question, &replica_known);
         let sentinel = Server::start("sentinel", &folder, command, ready);
         Self { sentinel_port, master, _replica: replica, _sentinel: sentinel, folder }
     }
