@@ -12,6 +12,7 @@ use gpusher_loadtest::server::{Layout, Server, Settings};
 use gpusher_loadtest::step::{HELP, Step};
 use std::net::{SocketAddrV4, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What else this program does.
@@ -43,25 +44,34 @@ pub(crate) struct Arguments {
     /// A key of the configuration of what is started, as KEY=VALUE; those of the gateway begin with `gateway.`. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "System")]
     keys: Vec<String>,
-    /// Where a running system takes clients: anybody's, if --protocol is spoken there.
+    /// Where a running system takes clients: anybody's, if --protocol is spoken there. Several, separated by commas: clients are dealt out.
     #[arg(
         long,
         value_name = "HOST:PORT",
         default_value = "127.0.0.1:8881",
+        value_delimiter = ',',
+        env = "GPUSHER_CLIENTS",
         help_heading = "System"
     )]
-    connect: String,
+    connect: Vec<String>,
     /// Where a running system takes pushes.
     #[arg(
         long,
         value_name = "HOST:PORT",
         default_value = "127.0.0.1:7030",
+        env = "GPUSHER_PUSHES",
         help_heading = "System"
     )]
     pushes: String,
     /// Process id of a running system, for its CPU and memory. May be repeated: the first holds the connections, the CPU time of all
     /// is the system's.
-    #[arg(long = "pid", value_name = "PID", help_heading = "System")]
+    #[arg(
+        long = "pid",
+        value_name = "PID",
+        value_delimiter = ',',
+        env = "GPUSHER_PIDS",
+        help_heading = "System"
+    )]
     pids: Vec<u32>,
     /// API key for pushes.
     #[arg(long, env = "GPUSHER_API_KEY", help_heading = "System")]
@@ -139,7 +149,7 @@ impl Arguments {
         };
         Ok(RunConfig {
             plan: Plan {
-                server: SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 0),
+                servers: Arc::default(),
                 protocol: self.protocol,
                 account,
                 first: 0,
@@ -193,7 +203,8 @@ impl Arguments {
     /// The system under test, started if it is to be.
     pub(crate) fn server(&self) -> Result<Server> {
         let Some(control) = &self.start else {
-            let (clients, pushes) = (resolve(&self.connect)?, resolve(&self.pushes)?);
+            let clients = self.connect.iter().map(|at| resolve(at)).collect::<Result<_>>()?;
+            let pushes = resolve(&self.pushes)?;
             return Ok(Server::running(clients, pushes, &self.pids));
         };
         let layout = match &self.gateway_process {

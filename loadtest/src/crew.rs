@@ -243,7 +243,7 @@ mod tests {
             topics: 0,
         };
         let plan = Plan {
-            server: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1),
+            servers: [SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1)].into(),
             protocol: Name::V1,
             account,
             first: 10,

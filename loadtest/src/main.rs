@@ -53,7 +53,7 @@ fn measure(arguments: &Arguments) -> Result<Report> {
     let config = arguments.run_config()?;
     let mut server = arguments.server()?;
     let mut config = config;
-    config.plan.server = server.clients;
+    config.plan.servers = server.clients.as_slice().into();
     let mut report = run(&mut server, &config)?;
     drop(server);
     if arguments.floor {

@@ -3,13 +3,14 @@
 use crate::account::Account;
 use crate::protocol;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The connections of one thread.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Where to connect.
-    pub server: SocketAddrV4,
+    /// Where to connect: clients are dealt out in turn.
+    pub servers: Arc<[SocketAddrV4]>,
     /// What to speak.
     pub protocol: protocol::Name,
     /// Who the clients are.
@@ -38,6 +39,11 @@ impl Plan {
     /// Whether logins are limited only by how many may be under way.
     pub fn is_saturated(&self) -> bool {
         self.logins_per_s.is_infinite()
+    }
+
+    /// Where a slot connects, each time it does.
+    pub fn server(&self, slot: u32) -> SocketAddrV4 {
+        self.servers[(self.first + slot) as usize % self.servers.len()]
     }
 
     /// Source address of a slot: 127.0.0.2 and up, a new one before the kernel's search for a free port gets slow. The server's own

@@ -212,7 +212,7 @@ impl<D: Driver, P: Protocol> Swarm<D, P> {
     }
 
     fn connect(&mut self, slot: u32, intended_ns: u64) -> std::io::Result<()> {
-        self.driver.connect(slot, Some(self.plan.source(slot)), self.plan.server)?;
+        self.driver.connect(slot, Some(self.plan.source(slot)), self.plan.server(slot))?;
         self.crowd.on_connect_started(slot, intended_ns);
         self.progress.connects.fetch_add(1, Ordering::Relaxed);
         Ok(())

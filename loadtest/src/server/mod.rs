@@ -13,8 +13,8 @@ use std::time::Duration;
 /// Where it is, and which processes it is if that is known.
 #[derive(Debug)]
 pub struct Server {
-    /// Where clients connect.
-    pub clients: SocketAddrV4,
+    /// Where clients connect: to several in turn.
+    pub clients: Vec<SocketAddrV4>,
     /// Where pushes are taken.
     pub pushes: SocketAddrV4,
     /// The process that holds the connections, and the others.
@@ -35,7 +35,7 @@ pub struct ServerUsage {
 impl Server {
     /// A system that somebody else started. `pids`: the process that holds the connections, then the others, if their CPU time and
     /// memory are wanted.
-    pub fn running(clients: SocketAddrV4, pushes: SocketAddrV4, pids: &[u32]) -> Self {
+    pub fn running(clients: Vec<SocketAddrV4>, pushes: SocketAddrV4, pids: &[u32]) -> Self {
         let gateway = pids.first().copied();
         Self {
             clients,
@@ -52,7 +52,7 @@ impl Server {
     /// When it cannot be started, ends early, or is not ready within a minute.
     pub fn start(settings: Settings) -> Result<Self> {
         let owned = Owned::start(settings)?;
-        let (clients, pushes) = (owned.clients, owned.pushes);
+        let (clients, pushes) = (vec![owned.clients], owned.pushes);
         let (gateway, others) = owned.pids();
         Ok(Self { clients, pushes, gateway: Some(gateway), others, owned: Some(owned) })
     }

@@ -192,7 +192,7 @@ impl Context<'_> {
         meanwhile: impl FnOnce(&mut Self) -> Result<T>,
     ) -> Result<(PhaseReport, T)> {
         let series = self.series();
-        let mut server = Server::running(self.server.clients, self.server.pushes, &[]);
+        let mut server = Server::running(self.server.clients.clone(), self.server.pushes, &[]);
         let (crew, plan, clock) = (self.crew, self.plan, self.clock);
         let (api_key, receivers) = (self.api_key.clone(), self.plan.count);
         thread::scope(|scope| {
@@ -230,7 +230,7 @@ fn busy(
     report.phases.push(context.push("idle", measured, receivers)?);
     let series = context.series();
     let done = AtomicBool::new(false);
-    let mut server = Server::running(context.server.clients, context.server.pushes, &[]);
+    let mut server = Server::running(context.server.clients.clone(), context.server.pushes, &[]);
     let (crew, plan, clock) = (context.crew, context.plan, context.clock);
     let api_key = context.api_key.clone();
     let (under, offered) = thread::scope(|scope| {

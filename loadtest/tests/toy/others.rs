@@ -24,9 +24,9 @@ fn everything_arrives(protocol: Name, clients: SocketAddrV4, pushes: SocketAddrV
         "topic:rate=200,count=40,lines=1",
     ];
     let mut config = config(protocol, &steps);
-    config.plan.server = clients;
+    config.plan.servers = [clients].into();
     config.plan.account.topics = TOPICS;
-    let mut server = Server::running(clients, pushes, &[std::process::id()]);
+    let mut server = Server::running(vec![clients], pushes, &[std::process::id()]);
     let report = run(&mut server, &config).unwrap();
     assert_eq!(report.logged_in, u64::from(CONNECTIONS));
     for (step, expected) in report.steps.iter().zip([20 * 40, 20 * 40, 200 * 40, 80, 40 * 10]) {

@@ -25,7 +25,7 @@ pub(crate) fn config(protocol: Name, steps: &[&str]) -> RunConfig {
     };
     RunConfig {
         plan: Plan {
-            server: "127.0.0.1:0".parse().unwrap(),
+            servers: [].into(),
             protocol,
             account,
             first: 0,
@@ -61,9 +61,9 @@ pub(crate) async fn perform(mut config: RunConfig) -> Report {
     let addresses = process.summary().addresses.clone();
     let Some(SocketAddr::V4(clients)) = addresses.clients else { panic!("no gateway") };
     let Some(SocketAddr::V4(pushes)) = addresses.web else { panic!("no web") };
-    config.plan.server = clients;
+    config.plan.servers = [clients].into();
     let run = move || {
-        let mut server = Server::running(clients, pushes, &[std::process::id()]);
+        let mut server = Server::running(vec![clients], pushes, &[std::process::id()]);
         run(&mut server, &config).unwrap()
     };
     let report = tokio::task::spawn_blocking(run).await.unwrap();
