@@ -1,7 +1,8 @@
 //! The command line.
 
+use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use gpusher_faults::deployment::{Programs, Shape};
+use gpusher_faults::deployment::{Backends, Programs, Shape};
 use gpusher_faults::traffic::Rates;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -26,6 +27,9 @@ pub(super) enum Command {
     Run(RunArguments),
     /// All faults that this machine and the deployment allow.
     All(AllArguments),
+    /// No fault: the system, for as long as a command runs. The command finds where it is in its environment (GPUSHER_CLIENTS,
+    /// GPUSHER_PUSHES, GPUSHER_API_KEY and so on), as `gpusher-loadtest` takes it.
+    Up(UpArguments),
 }
 
 #[derive(Debug, Args)]
@@ -50,15 +54,48 @@ pub(super) enum Deployed {
     Embedded,
     /// Each role in a process of its own.
     Apart,
-    /// Three gateways, two webs.
+    /// Three gateways, two logics, two messages, two webs; with embedded backends one logic and one message.
     Grid,
+}
+
+/// Where store, routes and queue are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Behind {
+    /// In the process with the message role.
+    Embedded,
+    /// The queue on Kafka, routes and discovery in Redis, the store on PostgreSQL; started for the run.
+    KafkaRedisPostgres,
+    /// The queue on Kafka, routes in Redis, discovery in etcd, the store on MariaDB; started for the run.
+    KafkaEtcdMariadb,
+}
+
+/// What is started.
+#[derive(Debug, Clone, Args)]
+pub(super) struct System {
+    /// Which processes there are.
+    #[arg(long, value_enum, default_value = "apart")]
+    pub(super) shape: Deployed,
+    /// What is behind them; not given: servers for a grid, else embedded.
+    #[arg(long, value_enum)]
+    pub(super) backends: Option<Behind>,
+    /// `gpusher-control`; it is looked for beside this program.
+    #[arg(long)]
+    pub(super) control: Option<PathBuf>,
+    /// `gpusher-gateway`; it is looked for beside this program.
+    #[arg(long)]
+    pub(super) gateway: Option<PathBuf>,
+    /// Configuration of the processes beside what the run needs, as key=value; keys of gateways begin with `gateway.`.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(super) keys: Vec<(String, String)>,
+    /// Keep data and logs there.
+    #[arg(long)]
+    pub(super) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]
 pub(super) struct Common {
-    /// Which processes there are.
-    #[arg(long, value_enum, default_value = "apart")]
-    pub(super) shape: Deployed,
+    #[command(flatten)]
+    pub(super) system: System,
     /// How often each fault is done.
     #[arg(long, default_value_t = 3)]
     pub(super) cycles: usize,
@@ -77,18 +114,6 @@ pub(super) struct Common {
     /// Repeats the chance of another run, the machine's apart.
     #[arg(long)]
     pub(super) seed: Option<u64>,
-    /// `gpusher-control`; it is looked for beside this program.
-    #[arg(long)]
-    pub(super) control: Option<PathBuf>,
-    /// `gpusher-gateway`; it is looked for beside this program.
-    #[arg(long)]
-    pub(super) gateway: Option<PathBuf>,
-    /// Configuration of the processes beside what the run needs, as key=value; keys of gateways begin with `gateway.`.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
-    pub(super) keys: Vec<(String, String)>,
-    /// Keep data and logs there.
-    #[arg(long)]
-    pub(super) folder: Option<PathBuf>,
     /// Write the outcomes there.
     #[arg(long)]
     pub(super) json: Option<PathBuf>,
@@ -97,15 +122,58 @@ pub(super) struct Common {
     pub(super) no_namespace: bool,
 }
 
-impl Common {
+#[derive(Debug, Args)]
+pub(super) struct UpArguments {
+    #[command(flatten)]
+    pub(super) system: System,
+    /// What to run; the system ends with it.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(super) command: Vec<String>,
+}
+
+impl System {
     pub(super) fn shape(&self) -> Shape {
         match self.shape {
             Deployed::Embedded => Shape::Embedded,
             Deployed::Apart => Shape::Apart,
-            Deployed::Grid => Shape::Grid { gateways: 3, logics: 1, webs: 2 },
+            Deployed::Grid => {
+                let shared = if self.backends() == Backends::Embedded { 1 } else { 2 };
+                Shape::Grid { gateways: 3, logics: shared, messages: shared, webs: 2 }
+            }
         }
     }
 
+    pub(super) fn backends(&self) -> Backends {
+        match (self.backends, self.shape) {
+            (Some(Behind::KafkaEtcdMariadb), _) => Backends::KafkaEtcdMariaDb,
+            (Some(Behind::KafkaRedisPostgres), _) | (None, Deployed::Grid) => {
+                Backends::KafkaRedisPostgres
+            }
+            (Some(Behind::Embedded), _) | (None, _) => Backends::Embedded,
+        }
+    }
+
+    /// # Errors
+    /// If this program does not know where it is, or a program is missing.
+    pub(super) fn programs(&self) -> Result<Programs> {
+        let own = std::env::current_exe().context("where this program is")?;
+        let beside = |name: &str| own.with_file_name(name);
+        let programs = Programs {
+            control: self.control.clone().unwrap_or_else(|| beside("gpusher-control")),
+            gateway: self.gateway.clone().unwrap_or_else(|| beside("gpusher-gateway")),
+        };
+        for program in [&programs.control, &programs.gateway] {
+            ensure!(
+                program.exists(),
+                "{} is missing: build it, or name it with --control and --gateway",
+                program.display()
+            );
+        }
+        Ok(programs)
+    }
+}
+
+impl Common {
     pub(super) fn rates(&self) -> Rates {
         Rates { pushes_per_s: self.rate.max(1), broadcast_messages_per_s: self.broadcasts }
     }
@@ -113,20 +181,9 @@ impl Common {
     pub(super) fn hold(&self) -> Option<Duration> {
         self.hold.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.0, 3_600.0)))
     }
-
-    /// # Errors
-    /// If this program does not know where it is.
-    pub(super) fn programs(&self) -> std::io::Result<Programs> {
-        let own = std::env::current_exe()?;
-        let beside = |name: &str| own.with_file_name(name);
-        Ok(Programs {
-            control: self.control.clone().unwrap_or_else(|| beside("gpusher-control")),
-            gateway: self.gateway.clone().unwrap_or_else(|| beside("gpusher-gateway")),
-        })
-    }
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
+fn key_value(text: &str) -> std::result::Result<(String, String), String> {
     let pair = text.split_once('=').ok_or("not of the form key=value")?;
     Ok((pair.0.to_owned(), pair.1.to_owned()))
 }

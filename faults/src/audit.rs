@@ -1,6 +1,7 @@
 //! What the product itself says in the end, held against the ledger: topics' logs, dead letters, receipts, and whether it still delivers.
 
 use crate::crowd::{APPS, Mood, Profile, TOPICS, topic_name};
+use crate::deployment::Role;
 use crate::ledger::{Dead, Entry, Fate, Kind, Order, Receipt, unix_ms};
 use crate::recovery::arrives;
 use crate::stage::Stage;
@@ -199,11 +200,15 @@ fn expected(stage: &Stage, entry: &Entry, user: &str, dead: &Dead) -> Vec<&'stat
     );
     if seen {
         // Acknowledged by one is acknowledged; what is over may have been so before the acknowledgement. Version 0 acknowledges nothing, and
-        // what its sockets took of shared channels is noted when a broadcast has gone straight to everybody, or the connection ends.
+        // what its sockets took of shared channels is noted when a broadcast has gone straight to everybody, or the connection ends; while several
+        // logics disagree who of them is there, what its sockets took is not noted at all.
         let shared = matches!(entry.order.kind, Kind::App | Kind::Everyone);
-        expected.retain(|state| *state != "waiting" || (shared && !acknowledges));
+        let late = shared || stage.deployment.with_role(Role::Logic).len() > 1;
+        expected.retain(|state| *state != "waiting" || (late && !acknowledges));
         expected.push("acknowledged");
     } else {
+        // What was recalled before logic came to it was never kept.
+        expected.extend(entry.answer().recalled.then_some("unknown"));
         // The cursor passes what is over.
         let over = expected.iter().any(|state| *state != "waiting");
         expected.extend(over.then_some("acknowledged"));

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod namespace;
+mod up;
 
 use anyhow::{Context, Result};
 use arguments::{Arguments, Command, Common};
@@ -59,23 +60,20 @@ fn perform(command: &Command) -> Result<ExitCode> {
             let all: Vec<&Fault> = CATALOGUE.iter().collect();
             go_through(&all, &arguments.common)
         }
+        Command::Up(arguments) => {
+            let programs = arguments.system.programs()?;
+            runtime()?.block_on(up::up(arguments, &programs))
+        }
     }
 }
 
 /// One fault after the other, each on a system of its own.
 fn go_through(faults: &[&'static Fault], common: &Common) -> Result<ExitCode> {
-    let programs = common.programs().context("where this program is")?;
-    for program in [&programs.control, &programs.gateway] {
-        anyhow::ensure!(
-            program.exists(),
-            "{} is missing: build it, or name it with --control and --gateway",
-            program.display()
-        );
-    }
+    let programs = common.system.programs()?;
     if !common.no_namespace {
         namespace::enter()?;
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = runtime()?;
     let mut outcomes = Vec::new();
     let mut impossible = Vec::new();
     for fault in faults {
@@ -103,13 +101,18 @@ fn go_through(faults: &[&'static Fault], common: &Common) -> Result<ExitCode> {
     })
 }
 
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
 async fn one(fault: &'static Fault, common: &Common, programs: &Programs) -> Result<Outcome> {
     let temporary = tempfile::Builder::new().prefix("gpusher-faults-").tempdir()?;
-    let folder = common.folder.as_ref().map(|folder| folder.join(fault.name));
+    let folder = common.system.folder.as_ref().map(|folder| folder.join(fault.name));
     let folder: PathBuf = folder.unwrap_or_else(|| temporary.path().to_owned());
     let plan = Plan {
         programs: programs.clone(),
-        shape: common.shape(),
+        shape: common.system.shape(),
+        backends: common.system.backends(),
         fault,
         cycles: common.cycles,
         hold: common.hold(),
@@ -117,7 +120,7 @@ async fn one(fault: &'static Fault, common: &Common, programs: &Programs) -> Res
         rates: common.rates(),
         seed: common.seed.unwrap_or_else(chance),
         folder,
-        keys: common.keys.clone(),
+        keys: common.system.keys.clone(),
         verbose: true,
     };
     tokio::select! {

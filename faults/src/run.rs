@@ -3,7 +3,7 @@
 use crate::api::Api;
 use crate::audit::{Receipts, compare_receipts, dead_letters, push_live, read_topics};
 use crate::crowd::{APPS, Crowd, Mood, Population};
-use crate::deployment::{Deployment, Programs, Settings, Shape, make_folder};
+use crate::deployment::{Backends, Deployment, Programs, Settings, Shape, make_folder};
 use crate::fault::{Fault, Harm, mount_disk};
 use crate::ledger::{Account, Ledger};
 use crate::random::Random;
@@ -43,6 +43,8 @@ pub struct Plan {
     pub programs: Programs,
     /// Which processes.
     pub shape: Shape,
+    /// What is behind them.
+    pub backends: Backends,
     /// What they go through.
     pub fault: &'static Fault,
     /// How often.
@@ -142,6 +144,7 @@ async fn set_up(plan: &Plan) -> Result<Stage> {
     let settings = Settings {
         programs: plan.programs.clone(),
         shape: plan.shape,
+        backends: plan.backends,
         data: data.clone(),
         logs,
         keys,

@@ -1,6 +1,6 @@
 //! Small runs of a few faults with the real programs: the books close, and nothing that was promised is missing.
 
-use gpusher_faults::deployment::{Programs, Shape};
+use gpusher_faults::deployment::{Backends, Programs, Shape};
 use gpusher_faults::fault::find;
 use gpusher_faults::run::{Outcome, Plan, run};
 use gpusher_faults::traffic::Rates;
@@ -32,6 +32,7 @@ fn small(fault: &str, shape: Shape) -> Outcome {
     let plan = Plan {
         programs: programs(),
         shape,
+        backends: Backends::Embedded,
         fault: find(fault).unwrap(),
         cycles: 2,
         hold: Some(Duration::from_millis(100)),

@@ -25,6 +25,7 @@ pub(super) mod port {
     pub(crate) const GATEWAY_PAGES: u16 = 7773;
     pub(crate) const LOGIC_PAGES: u16 = 7772;
     pub(crate) const DATA: u16 = 7780;
+    pub(crate) const MESSAGE_PAGES: u16 = 7781;
     pub(crate) const WEB: u16 = 7030;
 }
 

@@ -1,13 +1,16 @@
 //! The product as processes on this machine: which there are, and what a fault may do to them.
 
+mod cpu;
 mod hosts;
 mod link;
 mod process;
 mod secrets;
+mod servers;
 mod shape;
 
 pub use process::{Process, Recipe};
 pub use secrets::Secrets;
+pub use servers::{Backends, Server, ServerKind};
 pub use shape::{Programs, Role, Shape};
 
 use anyhow::{Context, Result, bail};
@@ -34,6 +37,8 @@ pub struct Settings {
     pub programs: Programs,
     /// Which processes.
     pub shape: Shape,
+    /// What is behind them.
+    pub backends: Backends,
     /// Data of the processes.
     pub data: PathBuf,
     /// What they say.
@@ -79,6 +84,8 @@ pub struct Deployment {
     parts: Vec<Arc<Part>>,
     links: Vec<Link>,
     deaths: Arc<Mutex<Vec<Death>>>,
+    /// Gone after the processes that use them.
+    servers: Vec<Arc<Server>>,
     /// What proves who is who.
     pub secrets: Secrets,
     /// Where the data is.
@@ -93,16 +100,18 @@ impl Deployment {
     /// If one cannot be started, ends, or does not listen in time; the text has what it said.
     pub async fn start(settings: &Settings) -> Result<Self> {
         let secrets = Secrets::new(settings.seed);
+        let servers = servers::start(settings.backends).await?;
         let architect = Architect {
             programs: &settings.programs,
             secrets: &secrets,
             data: &settings.data,
             settings: &settings.keys,
+            servers: &servers,
         };
         let layout = architect.draw(settings.shape);
         let mut links = Vec::new();
-        for (gateway, told) in layout.links {
-            links.push(Link::open(told, gateway).await?);
+        for link in layout.links {
+            links.push(Link::open(link.told.into(), link.gateway.into()).await?);
         }
         let parts = layout.plans.into_iter().map(|plan| {
             let log = settings.logs.join(format!("{}.log", plan.name));
@@ -118,12 +127,17 @@ impl Deployment {
         let deaths = Arc::default();
         let tender = tokio::spawn(tend(parts.clone(), Arc::clone(&deaths)));
         let data = settings.data.clone();
-        Ok(Self { parts, links, deaths, secrets, data, tender })
+        Ok(Self { parts, links, deaths, servers, secrets, data, tender })
     }
 
     /// Processes that have a role.
     pub fn with_role(&self, role: Role) -> Vec<Arc<Part>> {
         self.parts.iter().filter(|part| part.roles.contains(&role)).cloned().collect()
+    }
+
+    /// The server of a kind, if processes share one.
+    pub fn server(&self, kind: ServerKind) -> Option<&Arc<Server>> {
+        self.servers.iter().find(|server| server.kind == kind)
     }
 
     /// All processes.
@@ -151,6 +165,15 @@ impl Deployment {
     /// Cuts the network between a gateway and all logics, or joins it again.
     pub fn set_link(&self, gateway: usize, whole: bool) {
         self.links[gateway % self.links.len()].set_whole(whole);
+    }
+
+    /// What each process has worked so far, by name; servers come last.
+    pub fn cpu_times(&self) -> Vec<(String, Duration)> {
+        let parts = self.parts.iter().map(|part| (part.name.clone(), part.pid()));
+        let servers = self.servers.iter().map(|server| (server.kind.to_string(), server.pid()));
+        let time =
+            |(name, pid): (String, Option<u32>)| (name, pid.map_or(Duration::ZERO, cpu::cpu_time));
+        parts.chain(servers).map(time).collect()
     }
 
     /// Processes that ended by themselves so far.
@@ -191,6 +214,11 @@ impl Part {
     /// Whether it may end by itself, as long as it is started again: for a host that does not let it work.
     pub fn excuse(&self, excused: bool) {
         self.state.lock().excused = excused;
+    }
+
+    /// The number of its process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.with_process(|process| process.pid()).map(|pid| pid.as_raw_nonzero().get() as u32)
     }
 
     /// What only the process itself can be asked for.

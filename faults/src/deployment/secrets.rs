@@ -25,6 +25,11 @@ impl Secrets {
         Self { token: make("token"), link: make("link"), api_key: make("key") }
     }
 
+    /// What tokens are signed with.
+    pub fn token_secret(&self) -> &str {
+        &self.token
+    }
+
     /// A token for a user of any app.
     pub fn token(&self, user: &str) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

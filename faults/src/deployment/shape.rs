@@ -3,11 +3,13 @@
 use super::hosts::{at, next, port};
 use super::process::Recipe;
 use super::secrets::Secrets;
+use super::servers::{Server, ServerKind};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What a part does; a process may do several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -47,6 +49,8 @@ pub enum Shape {
         gateways: usize,
         /// Processes with the logic role.
         logics: usize,
+        /// Processes with the message role.
+        messages: usize,
         /// Processes with the web role.
         webs: usize,
     },
@@ -74,8 +78,16 @@ pub struct Programs {
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) plans: Vec<Plan>,
-    /// Link addresses of gateways, and where logic is told they are: the same, or a proxy's.
-    pub(super) links: Vec<(SocketAddr, SocketAddr)>,
+    pub(super) links: Vec<Link>,
+}
+
+/// The way from logics to one gateway.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Where the gateway waits for them.
+    pub(super) gateway: SocketAddrV4,
+    /// Where they are told it is: a proxy's place.
+    pub(super) told: SocketAddrV4,
 }
 
 /// Writes the recipes.
@@ -84,14 +96,18 @@ pub(super) struct Architect<'a> {
     pub(super) secrets: &'a Secrets,
     pub(super) data: &'a Path,
     pub(super) settings: &'a [(String, String)],
+    /// None: store, routes and queue are embedded, and addresses configured.
+    pub(super) servers: &'a [Arc<Server>],
 }
 
 impl Architect<'_> {
     pub(super) fn draw(&self, shape: Shape) -> Layout {
         match shape {
             Shape::Embedded => self.embedded(),
-            Shape::Apart => self.spread(1, 1, 1),
-            Shape::Grid { gateways, logics, webs } => self.spread(gateways, logics, webs),
+            Shape::Apart => self.spread(1, 1, 1, 1),
+            Shape::Grid { gateways, logics, messages, webs } => {
+                self.spread(gateways, logics, messages, webs)
+            }
         }
     }
 
@@ -103,6 +119,7 @@ impl Architect<'_> {
         set("web.listen", at(host, port::WEB));
         set("gateway.listen", at(host, port::CLIENTS));
         set("gateway.admin_listen", at(host, port::GATEWAY_PAGES));
+        environment.extend(self.own_data());
         let plan = self.control("gpusher", "web,logic,message,gateway", host, environment);
         Layout {
             plans: vec![Plan { roles: roles.into_iter().collect(), ..plan }],
@@ -110,27 +127,18 @@ impl Architect<'_> {
         }
     }
 
-    fn spread(&self, gateways: usize, logics: usize, webs: usize) -> Layout {
-        let gateways: Vec<Plan> = (0..gateways).map(|id| self.gateway(id)).collect();
-        let links = gateways.iter().map(|plan| {
-            let link = SocketAddr::from((plan.host, port::LINK));
-            (link, SocketAddr::from((next(), port::LINK)))
-        });
-        let links: Vec<_> = links.collect();
-        let message = self.message();
+    fn spread(&self, gateways: usize, logics: usize, messages: usize, webs: usize) -> Layout {
+        let address = || SocketAddrV4::new(next(), port::LINK);
+        let links: Vec<Link> =
+            (0..gateways).map(|_| Link { gateway: address(), told: address() }).collect();
+        let gateways = links.iter().enumerate().map(|(id, link)| self.gateway(id, link));
+        let mut plans: Vec<Plan> = gateways.collect();
+        plans.extend((0..messages).map(|number| self.message(number)));
+        let hosts = plans.iter().filter(|plan| plan.roles.contains(&Role::Message));
+        let hosts: Vec<String> = hosts.map(|plan| at(plan.host, port::DATA)).collect();
         let mut common = self.secrets.of_control();
-        let data = format!("message://{}", at(message.host, port::DATA));
-        for key in ["store.url", "routes.url", "queue.url"] {
-            common.push((control_key(key), data.clone()));
-        }
-        let told: Vec<String> = links.iter().map(|(_, told)| format!("\"{told}\"")).collect();
-        common.push((control_key("discovery.gateways"), format!("[{}]", told.join(","))));
-        let names: Vec<String> = (0..logics).map(|at| format!("\"logic-{at}\"")).collect();
-        if logics > 1 {
-            common.push((control_key("discovery.logics"), format!("[{}]", names.join(","))));
-        }
-        let mut plans = gateways;
-        plans.push(message);
+        common.extend(self.data_of_others(&hosts));
+        common.extend(self.neighbours(&links, logics));
         for number in 0..logics {
             let host = next();
             let mut environment = common.clone();
@@ -149,11 +157,53 @@ impl Architect<'_> {
         Layout { plans, links }
     }
 
-    fn message(&self) -> Plan {
+    /// Where logic and web have their data: the store and the routes behind the message role, the queue there as well or on Kafka.
+    fn data_of_others(&self, hosts: &[String]) -> Vec<(String, String)> {
+        let message = format!("message://{}", hosts.join(","));
+        let queue = self.server(ServerKind::Kafka).unwrap_or_else(|| message.clone());
+        let keys = [("store.url", message.clone()), ("routes.url", message), ("queue.url", queue)];
+        keys.map(|(key, value)| (control_key(key), value)).to_vec()
+    }
+
+    /// How logics find gateways and each other: registered under the address where their link's proxy is, or named one by one.
+    fn neighbours(&self, links: &[Link], logics: usize) -> Vec<(String, String)> {
+        if let Some(url) = self.registry() {
+            return vec![(control_key("discovery.url"), url)];
+        }
+        let told: Vec<String> = links.iter().map(|link| format!("\"{}\"", link.told)).collect();
+        let names: Vec<String> = (0..logics).map(|at| format!("\"logic-{at}\"")).collect();
+        let mut keys = vec![(control_key("discovery.gateways"), format!("[{}]", told.join(",")))];
+        if logics > 1 {
+            keys.push((control_key("discovery.logics"), format!("[{}]", names.join(","))));
+        }
+        keys
+    }
+
+    /// Where the message role has its data, if not in its process.
+    fn own_data(&self) -> impl Iterator<Item = (String, String)> + '_ {
+        let data = [
+            ("store.url", ServerKind::Database),
+            ("routes.url", ServerKind::Redis),
+            ("queue.url", ServerKind::Kafka),
+        ];
+        data.into_iter().filter_map(|(key, kind)| Some((control_key(key), self.server(kind)?)))
+    }
+
+    fn server(&self, kind: ServerKind) -> Option<String> {
+        self.servers.iter().find(|server| server.kind == kind).map(|server| server.url())
+    }
+
+    fn registry(&self) -> Option<String> {
+        self.server(ServerKind::Etcd).or_else(|| self.server(ServerKind::Redis))
+    }
+
+    fn message(&self, number: usize) -> Plan {
         let host = next();
         let mut environment = self.secrets.of_control();
         environment.push((control_key("message.listen"), at(host, port::DATA)));
-        self.control("message", "message", host, environment)
+        environment.push((control_key("message.pages_listen"), at(host, port::MESSAGE_PAGES)));
+        environment.extend(self.own_data());
+        self.control(&format!("message-{number}"), "message", host, environment)
     }
 
     fn control(
@@ -180,14 +230,18 @@ impl Architect<'_> {
         Plan { name: name.to_owned(), roles: [only].into(), recipe, host }
     }
 
-    fn gateway(&self, id: usize) -> Plan {
-        let host = next();
+    fn gateway(&self, id: usize, link: &Link) -> Plan {
+        let host = *link.gateway.ip();
         let mut environment = self.secrets.of_gateway();
         let mut set = |key: &str, value: String| environment.push((gateway_key(key), value));
         set("id", id.to_string());
         set("listen", at(host, port::CLIENTS));
-        set("rpc_listen", at(host, port::LINK));
+        set("rpc_listen", link.gateway.to_string());
         set("admin_listen", at(host, port::GATEWAY_PAGES));
+        if let Some(url) = self.registry() {
+            set("discovery.url", url);
+            set("discovery.address", link.told.to_string());
+        }
         let settings = self.settings.iter().filter_map(|(key, value)| {
             Some((gateway_key(key.strip_prefix("gateway.")?), value.clone()))
         });

@@ -36,10 +36,14 @@ pub(super) fn can_blackhole() -> bool {
 
 /// Loses every packet from and to the mobile clients, or none.
 pub(super) fn set_blackhole(lost: bool) -> Result<()> {
+    lose(&format!("{MOBILE}/16"), lost)
+}
+
+/// Loses every packet from and to some addresses, or none.
+pub(super) fn lose(network: &str, lost: bool) -> Result<()> {
     let verb = if lost { "add" } else { "del" };
-    let network = format!("{MOBILE}/16");
     for (preference, direction) in [("1", "to"), ("2", "from")] {
-        run("ip", &["rule", verb, "pref", preference, direction, &network, "blackhole"])?;
+        run("ip", &["rule", verb, "pref", preference, direction, network, "blackhole"])?;
     }
     Ok(())
 }

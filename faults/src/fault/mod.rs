@@ -5,8 +5,9 @@ mod clients;
 mod flood;
 mod host;
 mod parts;
+mod servers;
 
-use crate::deployment::Role;
+use crate::deployment::{Role, ServerKind};
 use crate::random::Random;
 use crate::stage::Stage;
 use anyhow::Result;
@@ -25,6 +26,12 @@ pub enum Harm {
     KillAny,
     /// SIGSTOP for seconds.
     Stop(Role),
+    /// SIGKILL of a server that processes share, and started again.
+    KillServer(ServerKind),
+    /// SIGSTOP of such a server for seconds.
+    StopServer(ServerKind),
+    /// No packet from or to such a server.
+    CutServer(ServerKind),
     /// No byte between a gateway and logic.
     CutLink,
     /// The disk that the data is on is full.
@@ -102,6 +109,66 @@ pub const CATALOGUE: &[Fault] = &[
         Harm::Stop(Role::Web),
         (500, 5_000),
         "SIGSTOP of an HTTP process for seconds",
+    ),
+    fault(
+        "kill-redis",
+        Harm::KillServer(ServerKind::Redis),
+        (0, 3_000),
+        "kill -9 of Redis, started again empty",
+    ),
+    fault(
+        "kill-kafka",
+        Harm::KillServer(ServerKind::Kafka),
+        (0, 3_000),
+        "kill -9 of the Kafka broker, started again",
+    ),
+    fault(
+        "kill-database",
+        Harm::KillServer(ServerKind::Database),
+        (0, 3_000),
+        "kill -9 of PostgreSQL or MariaDB, started again",
+    ),
+    fault(
+        "kill-etcd",
+        Harm::KillServer(ServerKind::Etcd),
+        (0, 3_000),
+        "kill -9 of etcd, started again",
+    ),
+    fault(
+        "stop-redis",
+        Harm::StopServer(ServerKind::Redis),
+        (500, 5_000),
+        "SIGSTOP of Redis for seconds",
+    ),
+    fault(
+        "stop-kafka",
+        Harm::StopServer(ServerKind::Kafka),
+        (500, 5_000),
+        "SIGSTOP of the Kafka broker for seconds",
+    ),
+    fault(
+        "stop-database",
+        Harm::StopServer(ServerKind::Database),
+        (500, 5_000),
+        "SIGSTOP of the database for seconds",
+    ),
+    fault(
+        "cut-redis",
+        Harm::CutServer(ServerKind::Redis),
+        (1_000, 8_000),
+        "no packet passes from or to Redis",
+    ),
+    fault(
+        "cut-kafka",
+        Harm::CutServer(ServerKind::Kafka),
+        (1_000, 8_000),
+        "no packet passes from or to the Kafka broker",
+    ),
+    fault(
+        "cut-database",
+        Harm::CutServer(ServerKind::Database),
+        (1_000, 8_000),
+        "no packet passes from or to the database",
     ),
     fault(
         "cut-link",
@@ -199,6 +266,14 @@ impl Fault {
             Harm::Kill(role) | Harm::Stop(role) | Harm::Descriptors(role) if !has(role) => {
                 Err("no process has this role")
             }
+            Harm::KillServer(kind) | Harm::StopServer(kind) | Harm::CutServer(kind)
+                if stage.deployment.server(kind).is_none() =>
+            {
+                Err("there is no such server (--backends)")
+            }
+            Harm::CutServer(_) if !host::can_blackhole() => {
+                Err("not in a network namespace of its own (needs root)")
+            }
             Harm::CutLink if !stage.deployment.has_links() => {
                 Err("gateway and logic are in one process")
             }
@@ -227,6 +302,9 @@ impl Fault {
             Harm::Kill(role) => return Ok(parts::kill(stage, Some(role), hold, random).await),
             Harm::KillAny => return Ok(parts::kill(stage, None, hold, random).await),
             Harm::Stop(role) => parts::stop(stage, role, hold, random).await,
+            Harm::KillServer(kind) => return servers::kill(stage, kind, hold).await,
+            Harm::StopServer(kind) => servers::stop(stage, kind, hold).await?,
+            Harm::CutServer(kind) => servers::cut(stage, kind, hold).await?,
             Harm::CutLink => parts::cut_link(stage, hold, random).await,
             Harm::Behind => parts::leave_behind(stage, hold).await,
             Harm::FullDisk => host::fill_disk(stage, hold).await?,
