@@ -2,11 +2,12 @@
 //!
 //! | | in one process | in another process | on a server | later |
 //! | --- | --- | --- | --- | --- |
-//! | store | `sqlite:` | `message://host:7780` | `postgres://…`, `mysql://…` | |
-//! | routes | `memory:` | `message://host:7780` | `redis://…`, also with Sentinel or Cluster | |
+//! | store | `sqlite:` | `message://host:7780,host:7780` | `postgres://…`, `mysql://…` | |
+//! | routes | `memory:` | `message://host:7780,host:7780` | `redis://…`, also with Sentinel or Cluster | |
 //! | queue | `local:` | `message://host:7780` | `kafka://host:9092,host:9092` | |
 //!
-//! What is embedded or in another process has one owner, the process with the message role; servers are open to every process.
+//! What is embedded has one owner, the process with the message role; servers are open to every process, and several processes with the
+//! message role may stand before them.
 
 use crate::config::Config;
 use crate::error::{Code, Error, Result};
@@ -14,6 +15,8 @@ use crate::message::{Backends, Connection, ConnectionOptions};
 #[cfg(feature = "kafka")]
 use crate::metrics::KafkaMetrics;
 use crate::metrics::QueueMetrics;
+#[cfg(feature = "redis")]
+use crate::metrics::RedisCollector;
 use crate::queue::Queue;
 use crate::queue::local::LocalQueue;
 use crate::queue::remote::RemoteQueue;
@@ -60,7 +63,7 @@ pub enum StoreUrl {
     /// A database on a MariaDB or MySQL server.
     #[cfg(feature = "mysql")]
     MySql(ServerUrl),
-    /// The message role at host:port.
+    /// The message role at host:port; several of them, separated by commas, before the same server.
     Message(String),
 }
 
@@ -69,7 +72,7 @@ pub enum StoreUrl {
 pub enum RoutesUrl {
     /// In this process.
     Memory,
-    /// The message role at host:port.
+    /// The message role at host:port; several of them, separated by commas, before the same server.
     Message(String),
     /// Redis, which any number of processes may share.
     #[cfg(feature = "redis")]
@@ -95,7 +98,7 @@ pub enum QueueUrl {
 pub async fn open(config: &Config, registry: &Mutex<Registry>) -> Result<Backends> {
     Ok(Backends {
         store: open_store(config, registry).await?,
-        routes: open_routes(config)?,
+        routes: open_routes(config, registry)?,
         queue: open_queue(config, registry).await?,
     })
 }
@@ -123,7 +126,7 @@ pub async fn open_store(config: &Config, registry: &Mutex<Registry>) -> Result<A
         StoreUrl::MySql(url) => {
             crate::store::mysql::open(store.server(url), server_metrics(registry)).await?
         }
-        StoreUrl::Message(host) => Arc::new(RemoteStore::new(&connect(config, host)?)),
+        StoreUrl::Message(hosts) => Arc::new(RemoteStore::new(&connect(config, hosts)?)),
     })
 }
 
@@ -136,12 +139,17 @@ fn server_metrics(registry: &Mutex<Registry>) -> ServerMetrics {
 ///
 /// # Errors
 /// `invalid` if an address cannot be one. A message role that does not answer is no error: it may come later.
-pub fn open_routes(config: &Config) -> Result<Arc<dyn Routes>> {
+#[cfg_attr(not(feature = "redis"), expect(unused_variables))]
+pub fn open_routes(config: &Config, registry: &Mutex<Registry>) -> Result<Arc<dyn Routes>> {
     Ok(match &config.routes {
         RoutesUrl::Memory => Arc::new(MemoryRoutes::default()),
-        RoutesUrl::Message(host) => Arc::new(RemoteRoutes::new(&connect(config, host)?)),
+        RoutesUrl::Message(hosts) => Arc::new(RemoteRoutes::new(&connect(config, hosts)?)),
         #[cfg(feature = "redis")]
-        RoutesUrl::Redis(url) => RedisRoutes::open(url.clone()),
+        RoutesUrl::Redis(url) => {
+            let routes = RedisRoutes::open(url.clone());
+            RedisCollector::register(routes.redis().clone(), &mut registry.lock());
+            routes
+        }
     })
 }
 
@@ -167,8 +175,9 @@ pub async fn open_queue(config: &Config, registry: &Mutex<Registry>) -> Result<A
     })
 }
 
-fn connect(config: &Config, host: &str) -> Result<Connection> {
-    let mut options = ConnectionOptions::new(format!("http://{host}"));
+fn connect(config: &Config, hosts: &str) -> Result<Connection> {
+    let urls = hosts.split(',').map(|host| format!("http://{host}")).collect();
+    let mut options = ConnectionOptions::new(urls);
     options.secret = config.auth.link_secret.clone();
     Connection::new(options)
 }
@@ -183,7 +192,7 @@ impl FromStr for StoreUrl {
     fn from_str(url: &str) -> Result<Self> {
         match split("store.url", url)? {
             ("sqlite", file) => Ok(Self::Sqlite(path(file))),
-            ("message", host) => Ok(Self::Message(host_port("store.url", url, host)?)),
+            ("message", hosts) => Ok(Self::Message(host_ports("store.url", url, hosts)?)),
             #[cfg(feature = "postgres")]
             ("postgres" | "postgresql", _) => Ok(Self::Postgres(server("store.url", url)?)),
             #[cfg(not(feature = "postgres"))]
@@ -207,7 +216,7 @@ impl FromStr for RoutesUrl {
     fn from_str(url: &str) -> Result<Self> {
         match split("routes.url", url)? {
             ("memory", "") => Ok(Self::Memory),
-            ("message", host) => Ok(Self::Message(host_port("routes.url", url, host)?)),
+            ("message", hosts) => Ok(Self::Message(host_ports("routes.url", url, hosts)?)),
             #[cfg(feature = "redis")]
             ("redis" | "rediss" | "redis+sentinel" | "redis+cluster", _) => {
                 let parsed = url
@@ -230,7 +239,7 @@ impl FromStr for QueueUrl {
     fn from_str(url: &str) -> Result<Self> {
         match split("queue.url", url)? {
             ("local", file) => Ok(Self::Local(path(file))),
-            ("message", host) => Ok(Self::Message(host_port("queue.url", url, host)?)),
+            ("message", host) => Ok(Self::Message(one_host(url, host)?)),
             #[cfg(feature = "kafka")]
             ("kafka", servers) => Ok(Self::Kafka(hosts("queue.url", servers, "kafka", 9092)?)),
             #[cfg(not(feature = "kafka"))]
@@ -270,13 +279,30 @@ fn path(file: &str) -> Option<PathBuf> {
     (!file.is_empty()).then(|| file.into())
 }
 
-fn host_port(key: &str, url: &str, rest: &str) -> Result<String> {
-    let host = rest.strip_prefix("//").unwrap_or_default().trim_end_matches('/');
-    let port = host.rsplit_once(':').filter(|(name, _)| !name.is_empty()).map(|(_, port)| port);
-    if port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) {
-        return Ok(host.to_owned());
+/// Processes with the message role, host:port separated by commas.
+fn host_ports(key: &str, url: &str, rest: &str) -> Result<String> {
+    let list = rest.strip_prefix("//").unwrap_or_default().trim_end_matches('/');
+    let has_port = |host: &str| {
+        let port = host.rsplit_once(':').filter(|(name, _)| !name.is_empty()).map(|(_, port)| port);
+        port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+    };
+    let hosts: Vec<&str> = list.split(',').map(str::trim).collect();
+    if hosts.iter().all(|host| has_port(host)) {
+        return Ok(hosts.join(","));
     }
     let text = format!("{key} must name host and port, like {MESSAGE}10.0.0.5:7780, not {url:?}");
+    Err(Error::new(Code::Invalid, text))
+}
+
+/// Only servers may stand behind several processes; a queue that one of them holds has one owner, and one on Kafka is asked directly.
+fn one_host(url: &str, rest: &str) -> Result<String> {
+    let host = host_ports("queue.url", url, rest)?;
+    if !host.contains(',') {
+        return Ok(host);
+    }
+    let text = format!(
+        "queue.url names several processes, {url}; a queue has one owner: name that one, or Kafka's brokers"
+    );
     Err(Error::new(Code::Invalid, text))
 }
 
@@ -376,6 +402,17 @@ mod tests {
         assert_eq!("local:".parse::<QueueUrl>().unwrap(), QueueUrl::Local(None));
         let remote = QueueUrl::Message("[::1]:7780".into());
         assert_eq!("message://[::1]:7780/".parse::<QueueUrl>().unwrap(), remote);
+    }
+
+    #[test]
+    fn several_message_roles_share_servers_but_no_queue() {
+        let both = "message://10.0.0.5:7780, [::1]:7780";
+        let shown = "message://10.0.0.5:7780,[::1]:7780";
+        assert_eq!(both.parse::<StoreUrl>().unwrap().to_string(), shown);
+        assert_eq!(both.parse::<RoutesUrl>().unwrap().to_string(), shown);
+        let refused = both.parse::<QueueUrl>().unwrap_err().text;
+        assert!(refused.contains("a queue has one owner"), "{refused}");
+        assert!("message://a:1,".parse::<StoreUrl>().is_err());
     }
 
     #[cfg(feature = "redis")]

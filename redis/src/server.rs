@@ -23,6 +23,7 @@ pub struct Redis {
     current: RwLock<Option<Current>>,
     connecting: Mutex<Option<Refused>>,
     connections_made: AtomicU64,
+    calls_unanswered: AtomicU64,
     calls: Semaphore,
 }
 
@@ -54,6 +55,7 @@ impl Redis {
             current: RwLock::new(None),
             connecting: Mutex::new(None),
             connections_made: AtomicU64::new(0),
+            calls_unanswered: AtomicU64::new(0),
             calls: Semaphore::new(CALLS_MAX),
         }
     }
@@ -66,6 +68,11 @@ impl Redis {
     /// Connections made so far: more than one means that it was away.
     pub fn connections_made(&self) -> u64 {
         self.connections_made.load(Relaxed)
+    }
+
+    /// Calls that failed because it was away.
+    pub fn calls_unanswered(&self) -> u64 {
+        self.calls_unanswered.load(Relaxed)
     }
 
     /// Sends a command that may be sent twice: once more if the connection breaks under it. Many calls at a time share a round trip.
@@ -97,12 +104,18 @@ impl Redis {
         &self,
         sent: Result<Value, Unanswered>,
     ) -> Result<T, Failure> {
-        match sent {
-            Ok(value) => T::from_redis_value(value)
-                .map_err(|error| Failure::Rejected(format!("redis at {}: {error}", self.url))),
-            Err(Unanswered::Error(error)) => Err(Failure::of(&self.url, &error)),
-            Err(Unanswered::Failure(failure)) => Err(failure),
+        let failure = match sent {
+            Ok(value) => {
+                return T::from_redis_value(value)
+                    .map_err(|error| Failure::Rejected(format!("redis at {}: {error}", self.url)));
+            }
+            Err(Unanswered::Error(error)) => Failure::of(&self.url, &error),
+            Err(Unanswered::Failure(failure)) => failure,
+        };
+        if matches!(failure, Failure::Unavailable(_)) {
+            self.calls_unanswered.fetch_add(1, Relaxed);
         }
+        Err(failure)
     }
 
     async fn send_once(&self, command: &Cmd) -> Result<Value, Unanswered> {

@@ -19,7 +19,7 @@ use crate::error::{Code, Error, Result};
 use crate::logic::{Data, Identity, Logic};
 use crate::message::{Backends, MessageServer, purge};
 use crate::message_id::MessageIds;
-use crate::metrics::LogicCollector;
+use crate::metrics::{self, LogicCollector};
 use crate::{backend, web};
 use gpusher_gateway::config::Auth as GatewayAuth;
 use gpusher_gateway::{BootError, Gateway};
@@ -40,7 +40,7 @@ pub struct Process {
     web: Option<Task>,
     message: Option<Task>,
     purge: Option<Task>,
-    logic_pages: Option<Task>,
+    pages: Option<Task>,
     logic: Option<Logic>,
     gateway: Option<Gateway>,
     neighbours: Option<Neighbours>,
@@ -58,7 +58,8 @@ struct Task {
 /// Sockets taken before anything runs, so that a port in use is known at once.
 struct Listeners {
     web: Option<TcpListener>,
-    logic: Option<TcpListener>,
+    /// Of logic or message, where web is not in the process.
+    pages: Option<TcpListener>,
     message: Option<MessageServer>,
 }
 
@@ -80,7 +81,7 @@ impl Process {
             web: None,
             message: None,
             purge: None,
-            logic_pages: None,
+            pages: None,
             logic: None,
             gateway: None,
             neighbours: None,
@@ -127,11 +128,10 @@ impl Process {
             let logic = self.start_logic(config, &ids, &neighbours).await?;
             neighbours.register_logic(config);
             LogicCollector::register(logic.counters(), &mut registry.lock());
-            let pages = logic.router(registry.clone());
-            self.logic_pages = listeners.logic.map(|at| serve(at, pages));
             self.logic = Some(logic);
         }
         self.neighbours = Some(neighbours);
+        self.pages = listeners.pages.map(|at| serve(at, metrics::pages(registry.clone())));
         if let (Some(listener), Some(secret)) = (listeners.web, token_secret) {
             self.web = Some(start_web(config, listener, &secret, registry, ids, self.backends()));
         }
@@ -194,7 +194,7 @@ impl Process {
         if let Some(logic) = self.logic.take() {
             logic.stop().await;
         }
-        stop_task(self.logic_pages.take()).await;
+        stop_task(self.pages.take()).await;
         stop_task(self.purge.take()).await;
         stop_task(self.message.take()).await;
         if let Some(backends) = self.backends.take() {
@@ -224,13 +224,16 @@ fn token_secret(config: &Config, data_dir: Option<&DataDir>) -> Result<Option<Se
 impl Listeners {
     async fn bind(config: &Config) -> Result<Self> {
         let web = config.has(Role::Web).then_some(config.web.listen);
-        let logic = config.serves_logic().then_some(config.logic.listen);
         let message = config
             .serves_message()
             .then(|| MessageServer::bind(config.message_listen, config.auth.link_secret.clone()));
         Ok(Self {
             web: listen("web.listen", web).await?,
-            logic: listen("logic.listen", logic).await?,
+            pages: match (config.serves_logic(), config.serves_message_pages()) {
+                (true, _) => listen("logic.listen", Some(config.logic.listen)).await?,
+                (_, true) => listen("message.pages_listen", Some(config.message_pages)).await?,
+                (false, false) => None,
+            },
             message: message.transpose()?,
         })
     }
@@ -310,7 +313,7 @@ fn serve(listener: TcpListener, router: axum::Router) -> Task {
     spawn(|stopping| async move {
         let stopping = stopping.cancelled_owned();
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stopping).await {
-            tracing::error!(%error, "logic's pages are gone");
+            tracing::error!(%error, "the pages are gone");
         }
     })
 }

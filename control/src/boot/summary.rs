@@ -12,8 +12,8 @@ use std::path::PathBuf;
 pub struct Addresses {
     /// HTTP.
     pub web: Option<SocketAddr>,
-    /// Logic's numbers.
-    pub logic: Option<SocketAddr>,
+    /// The numbers of logic or message, where web does not show them.
+    pub pages: Option<SocketAddr>,
     /// Store, routes and queue over gRPC.
     pub message: Option<SocketAddr>,
     /// Clients.
@@ -53,7 +53,7 @@ impl Summary {
         };
         let addresses = Addresses {
             web: address(&listeners.web),
-            logic: address(&listeners.logic),
+            pages: address(&listeners.pages),
             message: listeners.message.as_ref().map(|server| server.local_addr()),
             ..Addresses::default()
         };
@@ -83,14 +83,14 @@ impl Summary {
     }
 
     fn places(&self) -> Vec<(&'static str, String)> {
-        let Addresses { web, logic, message, clients, gateway_rpc, gateway_admin } = self.addresses;
+        let Addresses { web, pages, message, clients, gateway_rpc, gateway_admin } = self.addresses;
         let tcp = |name, at: Option<SocketAddr>| at.map(|at| (name, at.to_string()));
         let http = |name, at: Option<SocketAddr>| at.map(|at| (name, format!("http://{at}")));
         let places = [
             tcp("clients", clients),
             http("HTTP API", web),
             http("gateway pages", gateway_admin),
-            http("logic pages", logic),
+            http("pages", pages),
             tcp("gateway link", gateway_rpc),
             tcp("data layer", message),
         ];

@@ -152,7 +152,7 @@ async fn check_backends(config: &Config, running: bool, report: &mut Report) {
         Ok(apps?.len())
     });
     report.backend("store", store, answer.await, |apps| format!("holds {apps} apps"));
-    let answer = patiently(async { backend::open_routes(config)?.gateways().await });
+    let answer = patiently(async { backend::open_routes(config, &registry)?.gateways().await });
     report
         .backend("routes", routes, answer.await, |known| format!("knows {} gateways", known.len()));
     let answer = patiently(async {

@@ -132,6 +132,7 @@ pub(super) struct WebKeys {
 #[serde(deny_unknown_fields)]
 pub(super) struct MessageKeys {
     pub listen: SocketAddr,
+    pub pages_listen: SocketAddr,
 }
 
 #[derive(Deserialize)]

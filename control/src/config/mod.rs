@@ -62,6 +62,8 @@ pub struct Config {
     pub web: WebConfig,
     /// Where the message role listens.
     pub message_listen: SocketAddr,
+    /// Where it shows health and numbers, if neither web nor logic of its process does.
+    pub message_pages: SocketAddr,
     /// What the message role removes.
     pub retention: PurgeOptions,
     /// Routing and delivery.

@@ -36,6 +36,9 @@ impl Config {
         if self.serves_message() {
             listeners.push(("message.listen", self.message_listen));
         }
+        if self.serves_message_pages() {
+            listeners.push(("message.pages_listen", self.message_pages));
+        }
         if self.has(Role::Gateway) {
             listeners.push(("gateway.listen", self.gateway.listen));
             listeners.extend(self.gateway.admin_listen.map(|at| ("gateway.admin_listen", at)));
@@ -52,6 +55,11 @@ impl Config {
     /// Whether the message role has callers in other processes.
     pub fn serves_message(&self) -> bool {
         self.has(Role::Message) && !(self.has(Role::Web) && self.has(Role::Logic))
+    }
+
+    /// Whether message shows its numbers itself, for want of web and logic.
+    pub fn serves_message_pages(&self) -> bool {
+        self.has(Role::Message) && !self.has(Role::Web) && !self.has(Role::Logic)
     }
 
     /// Where the gateway waits for logics of other processes, if there can be any.

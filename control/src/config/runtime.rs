@@ -37,6 +37,7 @@ impl File {
             queue: self.queue.into_runtime()?,
             web: self.web.into_runtime(),
             message_listen: self.message.listen,
+            message_pages: self.message.pages_listen,
             retention: self.retention.into_runtime(),
             logic: LogicConfig { name: self.logic.name, listen: self.logic.listen, limits },
             gateway: gateway(&self.gateway)?,

@@ -158,3 +158,48 @@ fn logic_needs_a_gateway_and_its_own_name() {
     assert!(broken("node = 1024").starts_with("node is 1024; it must be below 1024"));
     assert!(broken("roles = []").starts_with("roles is empty"));
 }
+
+/// As they are in `deploy/distributed`, with the secrets in a folder of ours.
+#[test]
+fn the_files_of_a_distributed_system_are_good() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["token.secret", "link.secret", "api.keys"] {
+        fs::write(folder.path().join(name), SECRET).unwrap();
+    }
+    let files = [
+        (Role::Web, include_str!("../../../deploy/distributed/web.toml")),
+        (Role::Logic, include_str!("../../../deploy/distributed/logic.toml")),
+        (Role::Message, include_str!("../../../deploy/distributed/message.toml")),
+    ];
+    for (role, text) in files {
+        let text = text.replace("/etc/gpusher", folder.path().to_str().unwrap());
+        assert_eq!(broken(&text), "", "{role}");
+        assert_eq!(Config::parse(&text, []).unwrap().roles, [role].into());
+    }
+    let gateway = include_str!("../../../deploy/distributed/gateway.toml");
+    gpusher_gateway::RuntimeConfig::parse(gateway, []).unwrap().validate().unwrap();
+}
+
+#[test]
+fn the_compose_files_name_keys_that_there_are() {
+    let files = [
+        include_str!("../../../deploy/compose.embedded.yaml"),
+        include_str!("../../../deploy/compose.distributed.yaml"),
+    ];
+    let mut named = 0;
+    for line in files.into_iter().flat_map(str::lines) {
+        let Some((name, _)) = line.trim().split_once(": ") else { continue };
+        let Some((program, path)) = name.split_once("__") else { continue };
+        let mut table = &Value::Table(defaults());
+        if program == "GPUSHER_GATEWAY" {
+            table = &table["gateway"];
+        } else {
+            assert_eq!(program, "GPUSHER_CONTROL", "{line}");
+        }
+        let path = path.to_lowercase();
+        let found = path.split("__").try_fold(table, |table, key| table.get(key));
+        assert!(found.is_some(), "{line}");
+        named += 1;
+    }
+    assert!(named > 20, "{named}");
+}

@@ -11,7 +11,6 @@ pub mod core;
 mod counters;
 mod data;
 mod follow;
-mod http;
 mod limits;
 mod link;
 mod perform;

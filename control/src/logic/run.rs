@@ -9,7 +9,7 @@ use super::data::Data;
 use super::follow::{Streams, follow};
 use super::limits::Limits;
 use super::link::{End, Socket, Up, drive};
-use super::{http, perform};
+use super::perform;
 use crate::error::{Code, Error, Result};
 use crate::message_id::MessageIds;
 use futures_util::future::{BoxFuture, FutureExt};
@@ -17,8 +17,6 @@ use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use gpusher_discovery::Services;
 use gpusher_gateway::link::{LinkEnd, LinkEnds};
 use gpusher_proto::gateway::{App, Attach, Batch, Report, ToGateway, to_gateway};
-use parking_lot::Mutex;
-use prometheus_client::registry::Registry;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -193,11 +191,6 @@ impl Logic {
     /// The numbers of this instance.
     pub fn counters(&self) -> Arc<Counters> {
         self.counters.clone()
-    }
-
-    /// What port 7772 offers: whether this instance is well, and the numbers in `registry`.
-    pub fn router(&self, registry: Arc<Mutex<Registry>>) -> axum::Router {
-        http::router(registry)
     }
 
     /// Ends the instance: no more records are taken, what is known is written and committed.

@@ -1,5 +1,6 @@
 //! The way to a message role in another process.
 
+use super::replicas::{Peer, Replicas};
 use super::secret::PresentSecret;
 use super::{PING_EVERY, PING_TIMEOUT};
 use crate::auth::Secret;
@@ -8,16 +9,21 @@ use std::error::Error as _;
 use std::time::Duration;
 use tonic::Status;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
+
+/// What may be on its way to us, on a connection and in one answer. The HTTP/2 library cuts a connection off that holds many small answers
+/// unread, by 256 bytes each against half of the first: room for as many as there can be calls, many times over.
+const WINDOW_BYTES: u32 = 16 << 20;
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 
 /// A channel that presents the secret.
-pub(crate) type Authorized = InterceptedService<Channel, PresentSecret>;
+pub(crate) type Authorized = InterceptedService<Replicas, PresentSecret>;
 
 /// Where the message role is, and how long to wait for it.
 #[derive(Clone)]
 pub struct ConnectionOptions {
-    /// Like `http://192.0.2.1:7780`.
-    pub url: String,
+    /// Like `http://192.0.2.1:7780`; several: processes before the same servers, of which one is asked at a time.
+    pub urls: Vec<String>,
     /// What that role was given, if anything.
     pub secret: Option<Secret>,
     /// For a connection to be made.
@@ -28,9 +34,9 @@ pub struct ConnectionOptions {
 
 impl ConnectionOptions {
     /// No secret; a second to connect, ten for an answer.
-    pub fn new(url: impl Into<String>) -> Self {
+    pub fn new(urls: Vec<String>) -> Self {
         Self {
-            url: url.into(),
+            urls,
             secret: None,
             connect_timeout: Duration::from_secs(1),
             call_timeout: Duration::from_secs(10),
@@ -50,25 +56,31 @@ impl Connection {
     /// # Errors
     /// `invalid` if the URL or the secret cannot be one.
     pub fn new(options: ConnectionOptions) -> Result<Self> {
-        let endpoint = Endpoint::from_shared(options.url.clone()).map_err(|error| {
-            Error::new(Code::Invalid, format!("{:?} is no address: {error}", options.url))
-        })?;
-        let channel = endpoint
-            .connect_timeout(options.connect_timeout)
-            .timeout(options.call_timeout)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(PING_EVERY)
-            .keep_alive_timeout(PING_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .http2_adaptive_window(true)
-            .connect_lazy();
         let secret = PresentSecret::new(options.secret.as_ref())?;
+        let peers = options.urls.iter().map(|url| peer(url, &options));
+        let channel = Replicas::new(peers.collect::<Result<_>>()?);
         Ok(Self { channel: InterceptedService::new(channel, secret) })
     }
 
     pub(crate) fn channel(&self) -> Authorized {
         self.channel.clone()
     }
+}
+
+fn peer(url: &str, options: &ConnectionOptions) -> Result<Peer> {
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .map_err(|error| Error::new(Code::Invalid, format!("{url:?} is no address: {error}")))?;
+    let channel = endpoint
+        .connect_timeout(options.connect_timeout)
+        .timeout(options.call_timeout)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .connect_lazy();
+    Ok(Peer { url: url.to_owned(), channel })
 }
 
 /// What a failed call means: the other side's error, or that it was not reached.

@@ -6,6 +6,7 @@
 pub mod connection;
 pub mod purge;
 mod queue;
+mod replicas;
 mod routes;
 mod secret;
 mod store;

@@ -38,7 +38,7 @@ impl Role {
     /// A new connection to it.
     pub(crate) fn connect(&self) -> Connection {
         let url = format!("http://{}", self.addr);
-        Connection::new(ConnectionOptions::new(url)).unwrap()
+        Connection::new(ConnectionOptions::new(vec![url])).unwrap()
     }
 }
 

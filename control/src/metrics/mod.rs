@@ -1,4 +1,4 @@
-//! Numbers for operators: one registry for all roles of the process, served by web at `/metrics`.
+//! Numbers for operators: one registry for all roles of the process, served at `/metrics`: by web, else by logic, else by message.
 //!
 //! Each part keeps its own struct of counters, whose fields are documented with what they count and in which unit, and
 //! registers it once, under `gpusher_` and its name. What keeps plain numbers (logic, the gateway's shards) is read
@@ -7,9 +7,15 @@
 #[cfg(feature = "kafka")]
 mod kafka;
 mod logic;
+mod pages;
 mod queue;
+#[cfg(feature = "redis")]
+mod redis;
 
 #[cfg(feature = "kafka")]
 pub use self::kafka::KafkaMetrics;
 pub use self::logic::LogicCollector;
+pub(crate) use self::pages::pages;
 pub use self::queue::QueueMetrics;
+#[cfg(feature = "redis")]
+pub use self::redis::RedisCollector;

@@ -30,7 +30,8 @@ fn roles_apart() {
         ("LOGIC__LISTEN", "127.0.0.1:0"),
         ("WEB__LISTEN", "127.0.0.1:0"),
     ];
-    let message_settings = [("MESSAGE__LISTEN", message_at.as_str())];
+    let message_settings =
+        [("MESSAGE__LISTEN", message_at.as_str()), ("MESSAGE__PAGES_LISTEN", "127.0.0.1:0")];
     let gateway_settings = [
         ("GATEWAY__LISTEN", "127.0.0.1:0"),
         ("GATEWAY__ADMIN_LISTEN", "127.0.0.1:0"),

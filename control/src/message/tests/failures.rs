@@ -9,7 +9,12 @@ fn secret(text: &str) -> Secret {
 }
 
 fn connect(addr: SocketAddr, secret: Option<Secret>) -> RemoteStore {
-    let options = ConnectionOptions { secret, ..ConnectionOptions::new(format!("http://{addr}")) };
+    connect_to(&[addr], secret)
+}
+
+fn connect_to(addrs: &[SocketAddr], secret: Option<Secret>) -> RemoteStore {
+    let urls = addrs.iter().map(|addr| format!("http://{addr}")).collect();
+    let options = ConnectionOptions { secret, ..ConnectionOptions::new(urls) };
     RemoteStore::new(&Connection::new(options).unwrap())
 }
 
@@ -61,6 +66,44 @@ async fn a_role_that_is_away_can_be_asked_again() {
     }
 }
 
+/// Two roles before the same store: whichever of them is away, calls find the other after one that failed.
+#[tokio::test]
+async fn of_two_roles_one_may_be_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let backends = embedded(&folder).await;
+    let mut roles = [start(backends.clone()), start(backends.clone())].map(Some);
+    let addrs = roles.each_ref().map(|role| role.as_ref().unwrap().addr);
+    let store = connect_to(&addrs, None);
+    for away in [0, 1, 0, 1] {
+        roles[away].take().unwrap().stop().await;
+        if let Err(error) = store.epoch().await {
+            assert!(error.code.retry(), "{error:?}");
+        }
+        for _ in 0..3 {
+            store.epoch().await.unwrap();
+        }
+        let server = MessageServer::bind(addrs[away], None).unwrap();
+        roles[away] = Some(Role::start(server, backends.clone()));
+    }
+    for role in roles.into_iter().flatten() {
+        role.stop().await;
+    }
+    assert!(store.epoch().await.unwrap_err().code.retry());
+}
+
+/// On one thread, so that answers come in heaps: whoever asks is not mistaken for somebody who is attacked.
+#[tokio::test]
+async fn many_small_answers_come_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let role = start(embedded(&folder).await);
+    let store = connect(role.addr, None);
+    let asks = (0..CALLS_PER_CONNECTION_MAX).map(|_| store.epoch());
+    for answer in futures_util::future::join_all(asks).await {
+        answer.unwrap();
+    }
+    role.stop().await;
+}
+
 #[tokio::test]
 async fn errors_keep_their_kind_and_text() {
     let folder = tempfile::tempdir().unwrap();
@@ -78,7 +121,7 @@ async fn a_silent_role_is_given_up() {
     let silent = std::net::TcpListener::bind(ANY_PORT).unwrap();
     let options = ConnectionOptions {
         call_timeout: Duration::from_millis(50),
-        ..ConnectionOptions::new(format!("http://{}", silent.local_addr().unwrap()))
+        ..ConnectionOptions::new(vec![format!("http://{}", silent.local_addr().unwrap())])
     };
     let store = RemoteStore::new(&Connection::new(options).unwrap());
     let error = store.epoch().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Port 7772: whether this logic is well, and its numbers.
+//! Ports 7772 and 7781: whether a process without web is well, and its numbers.
 
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// `/healthz`, and `/metrics` of the whole process.
-pub(super) fn router(registry: Arc<Mutex<Registry>>) -> Router {
+pub(crate) fn pages(registry: Arc<Mutex<Registry>>) -> Router {
     let metrics = move || async move {
         let mut page = String::new();
         encode(&mut page, &registry.lock()).expect("writing to a string cannot fail");
