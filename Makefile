@@ -61,6 +61,10 @@ bench: tool-chain ## The published comparison, in at most 15 minutes once built;
 bench-core: build ## What one core does: codec, session, mailbox, fan-out, outbox, and the floor; COUNT=1 counts instructions
 	$(TARGET)/release/gpusher-bench core $(if $(COUNT),--instructions) --history $(HISTORY)
 
+.PHONY: distribution
+distribution: build servers ## What a push costs in one process, in four, and on Kafka, Redis and PostgreSQL: latency and CPU
+	bench/distribution $(TARGET)/release
+
 .PHONY: sim
 sim: tool-chain ## The whole system under simulated faults, for FOR (default 10m); every seed can be repeated
 	cargo run --profile sim -p gpusher-sim -- --for $(FOR)
