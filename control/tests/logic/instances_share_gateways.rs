@@ -2,6 +2,7 @@
 //! what it is given comes from both, and nothing of it is lost when a link breaks or the session moves.
 
 use super::support::*;
+use gpusher_control::routes::Routes;
 use gpusher_proto::data::Cursors;
 use gpusher_proto::gateway::*;
 use std::sync::Arc;
@@ -133,4 +134,22 @@ async fn a_session_that_has_moved_is_left_alone() {
     }
     world.cursors("ann", "phone", Cursors::default()).await;
     a.stop().await;
+}
+
+/// The routes are lost: a session holds, is bound again and replayed to, and the gateway is asked for those of the other instance.
+#[tokio::test]
+async fn a_lost_route_is_bound_again() {
+    let (world, share) = shared().await;
+    let b = world.start_as("b", &NAMES, &share).await;
+    let mut to_b = Gateway::attach(&b, 1).await;
+    let (conn, _) = to_b.log_in(login("ann", "phone")).await;
+    world.located("ann", 1).await;
+    world.routes.detach(1, 1).await.unwrap();
+    world.located("ann", 0).await;
+    world.advance(world.limits.renew_ms);
+    to_b.replay(conn).await;
+    world.located("ann", 1).await;
+    to_b.nothing_more().await;
+    assert_eq!(to_b.asked_again, 1);
+    b.stop().await;
 }

@@ -27,8 +27,11 @@ impl Core {
                 members,
             })
             .collect();
+        // After a lost lease they are to hold before others send to them: they are bound by their logins, which wait for the lease.
+        let by_login = link.lost_lease;
         let bound = |session: &&Session| {
-            ConnId::from_raw(session.conn).gateway() == gateway && !session.closed
+            let is_there = ConnId::from_raw(session.conn).gateway() == gateway;
+            is_there && !session.closed && !by_login
         };
         let route = |session: &Session| route_of(session, gateway, epoch);
         let routes = self.sessions.iter().filter(bound).map(route).collect();
