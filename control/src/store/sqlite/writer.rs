@@ -130,10 +130,68 @@ async fn run(
     drop(lock);
 }
 
+/// Makes the changes in one transaction; an error leaves none of them.
+///
+/// By statements of our own: when the disk is full or fails, SQLite rolls back by itself, which `sqlx::Transaction` does not notice. It
+/// would take the connection for one inside a transaction for ever.
 async fn commit(connection: &mut SqliteConnection, group: &mut [Box<dyn Call>]) -> Result<()> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(explain)?;
-    for call in group {
-        call.apply(&mut transaction).await?;
+    let outcome = try_commit(connection, group).await;
+    if outcome.is_err() {
+        // Refused where SQLite has done it; what else keeps it from being done fails the next BEGIN, and is told by that.
+        let _ = execute(connection, "ROLLBACK").await;
     }
-    transaction.commit().await.map_err(explain)
+    outcome
+}
+
+async fn try_commit(connection: &mut SqliteConnection, group: &mut [Box<dyn Call>]) -> Result<()> {
+    execute(connection, "BEGIN IMMEDIATE").await?;
+    for call in group {
+        call.apply(connection).await?;
+    }
+    execute(connection, "COMMIT").await
+}
+
+async fn execute(connection: &mut SqliteConnection, statement: &'static str) -> Result<()> {
+    sqlx::query(statement).execute(connection).await.map(drop).map_err(explain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::ConnectOptions;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    /// A row of so many bytes.
+    struct Row(i64);
+
+    #[async_trait]
+    impl Write for Row {
+        type Output = ();
+
+        async fn apply(&self, connection: &mut SqliteConnection) -> Result<()> {
+            let row = sqlx::query("INSERT INTO t VALUES (zeroblob(?))").bind(self.0);
+            row.execute(connection).await.map(drop).map_err(explain)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_is_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let mut connection = options.connect().await.unwrap();
+        let tables = "CREATE TABLE t (x BLOB); PRAGMA max_page_count = 8";
+        sqlx::raw_sql(tables).execute(&mut connection).await.unwrap();
+        let writer = Writer::start(connection, File::create(folder.path().join("lock")).unwrap());
+        for _ in 0..3 {
+            let full = writer.write(Row(100_000)).await.unwrap_err();
+            assert_eq!(full.code, Code::Unavailable, "{full}");
+            writer.write(Row(10)).await.unwrap();
+        }
+        writer.close().await;
+        let mut connection = options.connect().await.unwrap();
+        let rows = sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(&mut connection);
+        let rows: i64 = rows.await.unwrap();
+        assert_eq!(rows, 3);
+    }
 }
