@@ -80,7 +80,7 @@ pub trait Store: Send + Sync {
 
     /// Adds to the counters of pushes. What is not a counter is set by the first delta that has it.
     async fn add_status(&self, deltas: Vec<Status>) -> Result<()>;
-    /// The counters of one push.
+    /// The counters of one push. Of a kept one, what it is stays known as long as it is in a log, even if its counters were lost.
     async fn get_status(&self, message: u64) -> Result<Option<Status>>;
     /// Where a kept push stands for one user, as long as it is in a log.
     async fn get_user_status(&self, message: u64, user: &str) -> Result<UserStatus>;

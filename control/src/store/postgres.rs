@@ -21,7 +21,7 @@ use super::server::batch::{
 use super::server::engine::{Engine, Pile, PlacedRow, ServerOptions};
 use super::server::failure::{Done, Verdict};
 use super::server::{ServerMetrics, ServerStore};
-use super::tally::COLUMNS;
+use super::tally::{COLUMNS, Kept};
 use crate::error::Result;
 use gpusher_proto::data::{App, ReadPage, User};
 use sqlx::error::DatabaseError;
@@ -191,6 +191,10 @@ impl Engine for PostgresEngine {
 
     async fn get_status(&self, id: i64) -> Done<Option<[i64; COLUMNS]>> {
         statuses::get(&self.pool, id).await
+    }
+
+    async fn kept(&self, id: i64) -> Done<Option<Kept>> {
+        statuses::kept(&self.pool, id).await
     }
 
     async fn add(&self, pile: Pile, items: &[PileItem]) -> Done<()> {

@@ -19,7 +19,7 @@ use self::batch::{AppendBatch, ChannelRow, PileItem, ReserveBatch, cursor_rows, 
 use self::engine::{Engine, Pile, PurgeStatements};
 use self::failure::{Done, Failure, Verdict, explain, judge};
 use super::rows::{LogPage, PilePage, all, app_id, position, signed, text, unsigned};
-use super::tally::{from_row, sum_per_push, to_row};
+use super::tally::{described, from_row, is_described, sum_per_push, to_row};
 use super::*;
 use prost::Message;
 use rand::RngExt;
@@ -331,7 +331,12 @@ impl<E: PurgeStatements> Store for ServerStore<E> {
     }
 
     async fn get_status(&self, message: u64) -> Result<Option<Status>> {
-        Ok(self.run(|| self.engine.get_status(signed(message))).await?.map(from_row))
+        let status = self.run(|| self.engine.get_status(signed(message))).await?.map(from_row);
+        if is_described(&status) {
+            return Ok(status);
+        }
+        let kept = self.run(|| self.engine.kept(signed(message))).await?;
+        kept.map_or(Ok(status), |kept| described(message, status, &kept).map(Some))
     }
 
     async fn get_user_status(&self, message: u64, user: &str) -> Result<UserStatus> {

@@ -63,6 +63,7 @@ macro_rules! store_suite {
             status_counters_add_up,
             user_status_follows_the_message,
             user_status_knows_shared_logs,
+            a_kept_push_is_known_without_counters,
             dead_letters_are_read_and_removed,
             upstream_messages_are_read_and_removed,
             purge_removes_expired_messages,

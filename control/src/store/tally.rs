@@ -1,8 +1,33 @@
 //! Counters of pushes: what a batch adds to each, and their columns.
 
+use super::rows::decode_push;
 use super::rows::{position, signed, unsigned};
+use crate::error::Result;
 use gpusher_proto::data::Status;
 use rustc_hash::FxHashMap;
+
+/// A message as it is kept, and how many logs it is in.
+pub(super) type Kept = (Vec<u8>, i64);
+
+/// Whether it says what the push is: what was not written before logic was killed does not.
+pub(super) fn is_described(status: &Option<Status>) -> bool {
+    status.is_some_and(|status| status.accepted_at_ms != 0)
+}
+
+/// What is known of a push, with what its kept message tells.
+pub(super) fn described(id: u64, known: Option<Status>, (push, logs): &Kept) -> Result<Status> {
+    let push = decode_push(push)?;
+    let known = known.unwrap_or_default();
+    Ok(Status {
+        id,
+        app_id: push.app_id,
+        r#type: push.r#type,
+        accepted_at_ms: push.accepted_at_ms,
+        expires_at_ms: push.expires_at_ms,
+        stored: known.stored.max(unsigned(*logs)),
+        ..known
+    })
+}
 
 /// Columns of `statuses`, in the order of [`to_row`].
 pub(super) const COLUMNS: usize = 20;

@@ -2,7 +2,7 @@
 
 use super::json;
 use crate::store::server::failure::Done;
-use crate::store::tally::COLUMNS;
+use crate::store::tally::{COLUMNS, Kept};
 use sqlx::{MySqlPool, Row};
 
 pub(super) async fn add(pool: &MySqlPool, rows: &[[i64; COLUMNS]]) -> Done<()> {
@@ -67,4 +67,12 @@ pub(super) async fn get(pool: &MySqlPool, id: i64) -> Done<Option<[i64; COLUMNS]
         *value = row.try_get(at)?;
     }
     Ok(Some(values))
+}
+
+pub(super) async fn kept(pool: &MySqlPool, id: i64) -> Done<Option<Kept>> {
+    let kept = sqlx::query_as(
+        "SELECT push, (SELECT count(*) FROM log WHERE message_id = messages.id)
+         FROM messages WHERE id = ?",
+    );
+    Ok(kept.bind(id).fetch_optional(pool).await?)
 }

@@ -1,7 +1,7 @@
 //! Counters that several writers add to.
 
 use crate::store::server::failure::Done;
-use crate::store::tally::COLUMNS;
+use crate::store::tally::{COLUMNS, Kept};
 use sqlx::{PgPool, Row};
 
 pub(super) async fn add(pool: &PgPool, rows: &[[i64; COLUMNS]]) -> Done<()> {
@@ -56,4 +56,12 @@ pub(super) async fn get(pool: &PgPool, id: i64) -> Done<Option<[i64; COLUMNS]>> 
         *value = row.try_get(at)?;
     }
     Ok(Some(values))
+}
+
+pub(super) async fn kept(pool: &PgPool, id: i64) -> Done<Option<Kept>> {
+    let kept = sqlx::query_as(
+        "SELECT push, (SELECT count(*) FROM log WHERE message_id = messages.id)
+         FROM messages WHERE id = $1",
+    );
+    Ok(kept.bind(id).fetch_optional(pool).await?)
 }

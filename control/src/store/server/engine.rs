@@ -6,7 +6,7 @@ use super::batch::{
 use super::failure::{Done, Verdict};
 use crate::server_url::ServerUrl;
 use crate::store::rows::{AppRow, LetterRow, LogPage, UpstreamRow, UserRow};
-use crate::store::tally::COLUMNS;
+use crate::store::tally::{COLUMNS, Kept};
 use gpusher_proto::data::{App, ReadPage, User};
 use sqlx::{Database, Pool};
 use std::future::Future;
@@ -141,6 +141,8 @@ pub(in crate::store) trait Engine: Sized + Send + Sync + 'static {
     /// Rows in the order of locking, each id once.
     fn add_status(&self, rows: &[[i64; COLUMNS]]) -> impl Future<Output = Done<()>> + Send;
     fn get_status(&self, id: i64) -> impl Future<Output = Done<Option<[i64; COLUMNS]>>> + Send;
+    /// A kept message.
+    fn kept(&self, id: i64) -> impl Future<Output = Done<Option<Kept>>> + Send;
 
     /// Files what is not filed yet, at positions that are seen in their order.
     fn add(&self, pile: Pile, items: &[PileItem]) -> impl Future<Output = Done<()>> + Send;

@@ -4,7 +4,7 @@ use super::failure::explain;
 use super::writer::Write;
 use crate::error::Result;
 use crate::store::rows::signed;
-use crate::store::tally::{COLUMNS, from_row, sum_per_push, to_row};
+use crate::store::tally::{COLUMNS, Kept, described, from_row, is_described, sum_per_push, to_row};
 use crate::store::unix_ms;
 use async_trait::async_trait;
 use gpusher_proto::data::Status;
@@ -81,7 +81,24 @@ async fn insert(
     Ok(())
 }
 
+/// Of a kept push also if its counters were lost with a killed process.
 pub(super) async fn get(readers: &SqlitePool, message: u64) -> Result<Option<Status>> {
+    let status = counters(readers, message).await?;
+    if is_described(&status) {
+        return Ok(status);
+    }
+    let kept: Option<Kept> = sqlx::query_as(
+        "SELECT push, (SELECT count(*) FROM log WHERE message_id = messages.id)
+         FROM messages WHERE id = ?1",
+    )
+    .bind(signed(message))
+    .fetch_optional(readers)
+    .await
+    .map_err(explain)?;
+    kept.map_or(Ok(status), |kept| described(message, status, &kept).map(Some))
+}
+
+async fn counters(readers: &SqlitePool, message: u64) -> Result<Option<Status>> {
     let row = sqlx::query(
         "SELECT id, filed_at_ms, app_id, type, accepted_at_ms, expires_at_ms, recalled, gateways,
              stored, written, queued, acked, absent, expired, overflowed, replayed, redelivered,

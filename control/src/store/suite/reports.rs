@@ -25,6 +25,29 @@ pub async fn status_counters_add_up(fixture: impl Fixture) {
     store.add_status(Vec::new()).await.unwrap();
 }
 
+pub async fn a_kept_push_is_known_without_counters(fixture: impl Fixture) {
+    let store = fixture.open().await;
+    let expiring = Push { expires_at_ms: i64::MAX, ..push(1) };
+    let batch = vec![entry(&own("ada"), expiring.clone()), entry(&own("bob"), expiring.clone())];
+    store.append(batch).await.unwrap();
+    let known = Status {
+        id: 1,
+        app_id: expiring.app_id,
+        r#type: expiring.r#type,
+        accepted_at_ms: expiring.accepted_at_ms,
+        expires_at_ms: expiring.expires_at_ms,
+        stored: 2,
+        ..Status::default()
+    };
+    assert_eq!(store.get_status(1).await.unwrap(), Some(known));
+    // Logic was killed after it was sent, and tells only of what came later.
+    store.add_status(vec![Status { id: 1, acked: 1, ..Status::default() }]).await.unwrap();
+    assert_eq!(store.get_status(1).await.unwrap(), Some(Status { acked: 1, ..known }));
+    store.recall(1).await.unwrap();
+    store.purge(PurgeRequest { now_ms: NOON_MS, ..PurgeRequest::default() }).await.unwrap();
+    assert_eq!(store.get_status(2).await.unwrap(), None);
+}
+
 pub async fn user_status_follows_the_message(fixture: impl Fixture) {
     let store = fixture.open().await;
     let status = |message| store.get_user_status(message, "ada");
