@@ -33,6 +33,23 @@ fn the_file_and_the_code_have_the_same_defaults() {
     assert_eq!(config.roles.len(), 4);
 }
 
+/// What the file does not name cannot be set by the environment, and nobody finds it.
+#[test]
+fn the_file_names_every_limit_of_logic() {
+    let defaults: Table = DEFAULTS.parse().unwrap();
+    let named = defaults["logic"]["limits"].as_table().unwrap();
+    let shown = format!("{:#?}", logic::Limits::default());
+    let fields = shown.lines().filter_map(|line| line.trim().split_once(':'));
+    // Those of [delivery].
+    let elsewhere = ["redeliver_ms", "redeliver_attempts"];
+    let fields: Vec<&str> =
+        fields.map(|(name, _)| name).filter(|name| !elsewhere.contains(name)).collect();
+    assert!(fields.len() > 20, "{shown}");
+    for field in fields {
+        assert!(named.contains_key(field), "{field} is missing");
+    }
+}
+
 #[test]
 fn development_is_valid_and_open() {
     let config = Config::parse("", []).unwrap().for_development();

@@ -6,7 +6,10 @@
 use super::envelope::{ApiError, number};
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use moka::notification::RemovalCause;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use prometheus_client::metrics::counter::Counter;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,12 +35,20 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn new(bytes_max: u64, ttl: Duration) -> Self {
+    /// `forgotten` counts those that go before their time, for want of room.
+    pub(super) fn new(bytes_max: u64, ttl: Duration, forgotten: Counter) -> Self {
         let entries = Cache::builder()
             .weigher(|key: &String, entry: &Arc<Remembered>| {
                 u32::try_from(key.len() + ENTRY_BYTES * (1 + entry.ids.len())).unwrap_or(u32::MAX)
             })
             .max_capacity(bytes_max)
+            // Otherwise a full table would turn newcomers away, and it is they who are asked for again.
+            .eviction_policy(EvictionPolicy::lru())
+            .eviction_listener(move |_, _, cause| {
+                if cause == RemovalCause::Size {
+                    forgotten.inc();
+                }
+            })
             .time_to_live(ttl)
             .build();
         Self { entries, hasher: RandomState::new() }
@@ -73,5 +84,33 @@ fn key_of(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
             "Idempotency-Key",
             "must be 1 to 255 visible characters",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_key_goes_when_there_is_no_room() {
+        const ROOM: u64 = 8;
+        let forgotten = Counter::default();
+        let entry_bytes = 2 * ENTRY_BYTES as u64 + "push key-00".len() as u64;
+        let table = Table::new(ROOM * entry_bytes, Duration::from_secs(60), forgotten.clone());
+        let ids_of = |key: u64, new: u64| {
+            let headers =
+                [("idempotency-key".parse().unwrap(), format!("key-{key:02}").parse().unwrap())];
+            let entry = table.entry("push", &headers.into_iter().collect(), b"", || vec![new]);
+            table.entries.run_pending_tasks();
+            entry.unwrap().unwrap().ids[0]
+        };
+        for key in 0..3 * ROOM {
+            assert_eq!(ids_of(key, key), key);
+            // At once, as after an answer that was lost.
+            assert_eq!(ids_of(key, 1_000), key, "a newcomer is remembered");
+        }
+        assert_eq!(forgotten.get(), 2 * ROOM);
+        assert_eq!(ids_of(0, 1_000), 1_000);
+        assert_eq!(ids_of(3 * ROOM - 1, 1_000), 3 * ROOM - 1);
     }
 }

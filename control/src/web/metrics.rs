@@ -34,6 +34,8 @@ pub(super) struct Metrics {
     refused: Family<RefusedLabels, Counter>,
     /// Accepted pushes.
     pub(super) pushes: Counter,
+    /// Idempotency keys that went before their time.
+    pub(super) keys_forgotten: Counter,
     /// HTTP connections held.
     pub(super) connections: Gauge,
     /// Event streams held.
@@ -50,6 +52,7 @@ impl Metrics {
             }),
             refused: Family::default(),
             pushes: Counter::default(),
+            keys_forgotten: Counter::default(),
             connections: Gauge::default(),
             streams: Gauge::default(),
         };
@@ -62,6 +65,11 @@ impl Metrics {
         );
         web.register("refused", "Requests turned away at a limit", metrics.refused.clone());
         web.register("pushes", "Pushes accepted", metrics.pushes.clone());
+        web.register(
+            "idempotency_keys_forgotten",
+            "Idempotency keys forgotten before their time, for want of memory",
+            metrics.keys_forgotten.clone(),
+        );
         web.register("connections", "HTTP connections held", metrics.connections.clone());
         web.register("streams", "Event streams held", metrics.streams.clone());
         metrics

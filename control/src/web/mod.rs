@@ -102,6 +102,7 @@ impl Serving {
             idempotency: idempotency::Table::new(
                 config.idempotency_bytes_max,
                 config.idempotency_ttl,
+                metrics.keys_forgotten.clone(),
             ),
             recent: push::Recent::default(),
             passwords: token::PasswordGuard::new(

@@ -49,6 +49,19 @@ async fn one_user_can_be_asked_about() {
 }
 
 #[tokio::test]
+async fn what_is_over_is_so_for_everybody_once_it_has_left_the_logs() {
+    let server = Server::start().await;
+    for (id, status, state) in [
+        (1, Status { expires_at_ms: 1, ..Status::default() }, "expired"),
+        (2, Status { recalled: true, ..Status::default() }, "recalled"),
+    ] {
+        server.store.statuses.lock().insert(id, Status { id, ..status });
+        let reply = server.get(&format!("/v1/push/{id}?uuid=a")).await;
+        assert_eq!(reply.data()["user"]["state"], state);
+    }
+}
+
+#[tokio::test]
 async fn what_is_still_queued_is_known_and_what_never_was_is_not() {
     let server = Server::start().await;
     let push = json!({"tag": "app_gpusher", "body": {"type": 2, "content": "a"}});

@@ -55,6 +55,8 @@ catalogue! {
         DroppedClosed = Counter "dropped_closed",
         /// Times kept messages left a full outbox, to be replayed from their log.
         Spilled = Counter "spilled",
+        /// Joins refused: the connection has as many topics as it may.
+        JoinsRefused = Counter "joins_refused",
         /// Connections named by logic that are not there (any more).
         Absent = Counter "absent",
         /// Events of connections not reported because no logic was attached.

@@ -3,6 +3,7 @@
 use super::members::Joined;
 use super::table::{Flags, Phase};
 use super::{Clock, Shard};
+use crate::metrics::ShardCount;
 use gpusher_proto::gateway::{self, event::Kind};
 use gpusher_proto::wire::{Code, Position, Target};
 use gpusher_session::Event;
@@ -181,6 +182,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             false => Joined::TooMany,
         };
         if joined == Joined::TooMany {
+            self.counts.add(ShardCount::JoinsRefused, 1);
             return self.answer(slot, request, Code::TooManyTopics.number(), 0);
         }
         let join = Join {

@@ -73,7 +73,8 @@ pub(in crate::web) struct Counters {
 pub(in crate::web) struct UserState {
     /// The user.
     uuid: String,
-    /// `waiting`, `acknowledged` (by at least one device), `expired`, `recalled`, `dead`; `unknown` if it is not kept for this user.
+    /// `waiting`, `acknowledged` (by at least one device), `expired`, `recalled`, `dead`; `unknown` if it is not kept for this user. An expired or recalled
+    /// push leaves its logs in time, and then is so for everybody.
     #[schema(example = "acknowledged")]
     state: &'static str,
     /// Sequence number in the log it is in.
@@ -113,7 +114,7 @@ pub(in crate::web) async fn push_status(
     };
     if let Some(uuid) = params.uuid {
         let status = web.store.get_user_status(id, &uuid).await?;
-        view.user = Some(user_view(uuid, &status));
+        view.user = Some(user_view(uuid, &status, view.state));
     }
     ok(view)
 }
@@ -194,8 +195,9 @@ fn state(status: &Status, now_ms: i64) -> &'static str {
     }
 }
 
-fn user_view(uuid: String, status: &UserStatus) -> UserState {
+fn user_view(uuid: String, status: &UserStatus, push: &'static str) -> UserState {
     let state = match status {
+        UserStatus { known: false, .. } if ["expired", "recalled"].contains(&push) => push,
         UserStatus { known: false, .. } => "unknown",
         UserStatus { acknowledged: true, .. } => "acknowledged",
         UserStatus { recalled: true, .. } => "recalled",

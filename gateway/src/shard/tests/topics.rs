@@ -2,6 +2,7 @@
 
 use super::rig::*;
 use crate::mail::ToShard;
+use crate::metrics::ShardCount;
 use crate::shard::ShardConfig;
 use gpusher_proto::conn_id::ConnId;
 use gpusher_proto::gateway::{Answer, event::Kind};
@@ -83,6 +84,7 @@ fn a_connection_joins_so_many_topics_and_no_more() {
     let code = Code::TooManyTopics.number();
     let answers = rig.frames(peer);
     assert_eq!(answers[3], Got::Answer { request: 4, code });
+    assert_eq!(rig.count(ShardCount::JoinsRefused), 1);
     assert_eq!(rig.events().len(), 3, "logic does not hear of the fourth");
     // What it has joined ends with it.
     topics_only(&mut rig);
