@@ -17,6 +17,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// Batches of shards' reports on their way to the link.
@@ -72,11 +73,15 @@ impl BootError {
     }
 }
 
+/// For the kernel to free the port of a gateway that was killed a moment ago: 8 s have been seen on a machine with more to do than cores.
+const PORT_PATIENCE: Duration = Duration::from_secs(15);
+
 /// Takes all steps. What can fail for want of something outside is tried before any thread runs.
 pub(crate) fn start(config: RuntimeConfig, runtime: &Handle) -> Result<Gateway, BootError> {
     config.validate()?;
     let plan = Plan::new(&config)?;
-    let listeners = Listener::bind_group(config.listen, plan.shards, &ListenOptions::default())?;
+    let listeners =
+        Listener::bind_group(config.listen, plan.shards, &ListenOptions::default(), PORT_PATIENCE)?;
     let rpc = open(config.rpc_listen, BootError::Rpc)?;
     let admin = open(config.admin_listen, BootError::Admin)?;
     let client_addr = listeners[0].address();

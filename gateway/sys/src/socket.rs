@@ -6,6 +6,10 @@ use crate::syscall::{check, option, set_option};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// Until it is tried again whether a port is free.
+const TAKEN_PAUSE: Duration = Duration::from_millis(10);
 
 /// What to set on a listener. `None` and 0 leave the kernel's default.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +69,10 @@ pub struct ListenError {
 }
 
 impl ListenError {
+    fn is_taken(&self) -> bool {
+        self.source.raw_os_error() == Some(libc::EADDRINUSE)
+    }
+
     fn new(address: SocketAddr, source: io::Error) -> Self {
         let remedy = match source.raw_os_error() {
             Some(libc::EADDRINUSE) => {
@@ -102,15 +110,28 @@ impl Listener {
     /// each other, so a second process would take half of the first one's connections: whether the
     /// port is free is tried beforehand.
     ///
+    /// A port that is taken may be free before the patience is over: the kernel takes rings apart after
+    /// it has told of their process's end, and the listeners that a killed gateway accepted from with
+    /// them.
+    ///
     /// # Errors
     /// With the address and the remedy.
     pub fn bind_group(
         address: SocketAddr,
         count: usize,
         options: &ListenOptions,
+        patience: Duration,
     ) -> Result<Vec<Self>, ListenError> {
         let exclusive = ListenOptions { reuse_port: false, ..options.clone() };
-        let address = Self::bind(address, &exclusive)?.address;
+        let begun = Instant::now();
+        let address = loop {
+            match Self::bind(address, &exclusive) {
+                Err(error) if error.is_taken() && begun.elapsed() < patience => {
+                    std::thread::sleep(TAKEN_PAUSE);
+                }
+                bound => break bound?.address,
+            }
+        };
         let shared = ListenOptions { reuse_port: true, ..options.clone() };
         (0..count).map(|_| Self::bind(address, &shared)).collect()
     }
@@ -221,7 +242,8 @@ mod tests {
 
     #[test]
     fn a_group_shares_the_port_that_the_kernel_chose() {
-        let group = Listener::bind_group(loopback(), 3, &ListenOptions::default()).unwrap();
+        let group =
+            Listener::bind_group(loopback(), 3, &ListenOptions::default(), Duration::ZERO).unwrap();
         assert!(group.iter().all(|listener| listener.address() == group[0].address()));
         assert_ne!(group[0].address().port(), 0);
     }
@@ -229,11 +251,25 @@ mod tests {
     #[test]
     fn a_second_group_is_refused_with_the_remedy() {
         let options = ListenOptions::default();
-        let group = Listener::bind_group(loopback(), 2, &options).unwrap();
-        let error = Listener::bind_group(group[0].address(), 2, &options).unwrap_err();
+        let group = Listener::bind_group(loopback(), 2, &options, Duration::ZERO).unwrap();
+        let error =
+            Listener::bind_group(group[0].address(), 2, &options, Duration::ZERO).unwrap_err();
         let text = error.to_string();
         assert!(text.contains(&group[0].address().to_string()), "{text}");
         assert!(text.contains("another port"), "{text}");
+    }
+
+    #[test]
+    fn a_port_that_is_freed_in_time_is_taken() {
+        let options = ListenOptions::default();
+        let group = Listener::bind_group(loopback(), 2, &options, Duration::ZERO).unwrap();
+        let address = group[0].address();
+        let again =
+            move || Listener::bind_group(address, 2, &options, Duration::from_secs(60)).map(drop);
+        let again = std::thread::spawn(again);
+        std::thread::yield_now();
+        drop(group);
+        again.join().unwrap().unwrap();
     }
 
     #[test]
