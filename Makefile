@@ -76,12 +76,14 @@ faults: build ## The real programs under every fault, and the books afterwards; 
 
 .PHONY: fuzz
 fuzz: tool-chain ## What nobody honest sends or writes: frames, request bodies, batches, configurations; FUZZ_S seconds of each (default 60)
-	FUZZ_S=$(FUZZ_S) cargo test -p gpusher-proto --test never_panics
-	FUZZ_S=$(FUZZ_S) cargo test -p gpusher-session --test million_random_inputs
-	FUZZ_S=$(FUZZ_S) cargo test -p gpusher-gateway --lib config::fuzz
-	FUZZ_S=$(FUZZ_S) cargo test -p gpusher-control --lib config::fuzz
-	FUZZ_S=$(FUZZ_S) cargo test -p gpusher-control --test web bad_bodies
-	FUZZ_S=$(FUZZ_S) cargo test -p gpusher-sim --test simulation damaged
+	@export FUZZ_S=$(FUZZ_S); { \
+	cargo test -p gpusher-proto --test never_panics -- --nocapture; \
+	cargo test -p gpusher-session --test million_random_inputs -- --nocapture; \
+	cargo test -p gpusher-gateway --lib config::fuzz -- --nocapture; \
+	cargo test -p gpusher-control --lib config::fuzz -- --nocapture; \
+	cargo test -p gpusher-control --test web bad_bodies -- --nocapture; \
+	cargo test -p gpusher-sim --test simulation damaged -- --nocapture; \
+	} | awk '{ print } match($$0, /INPUTS=[0-9]+/) { sum += substr($$0, RSTART + 7, RLENGTH - 7) } END { print sum " inputs tried" }'
 
 .PHONY: miri
 miri: tool-chain ## What makes no system call, under Miri; needs the nightly tool chain

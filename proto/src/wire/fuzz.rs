@@ -84,7 +84,8 @@ fn whole(bytes: &[u8]) -> RawFrame<'_> {
     }
 }
 
-/// Numbers the inputs to try: so many as a test usually does, or as many as fit in the time that the environment's `FUZZ_S` gives each test.
+/// Numbers the inputs to try: so many as a test usually does, or as many as fit in the time that the environment's `FUZZ_S` gives each test. In the end it
+/// prints how many those were.
 ///
 /// # Panics
 /// If `FUZZ_S` is no number of seconds.
@@ -92,9 +93,15 @@ pub fn inputs(usual: usize) -> impl Iterator<Item = usize> {
     let seconds = std::env::var("FUZZ_S").ok();
     let time = seconds.map(|text| Duration::from_secs(text.parse().expect("FUZZ_S is a number")));
     let begin = Instant::now();
-    (0..).take_while(move |&done| match time {
-        None => done < usual,
-        Some(time) => begin.elapsed() < time,
+    (0..).take_while(move |&done| {
+        let more = match time {
+            None => done < usual,
+            Some(time) => begin.elapsed() < time,
+        };
+        if !more {
+            println!("INPUTS={done}");
+        }
+        more
     })
 }
 
