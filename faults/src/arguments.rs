@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gpusher_faults::deployment::{Backends, Programs, Shape};
+use gpusher_faults::soak::Schedule;
 use gpusher_faults::traffic::Rates;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +31,10 @@ pub(super) enum Command {
     /// No fault: the system, for as long as a command runs. The command finds where it is in its environment (GPUSHER_CLIENTS,
     /// GPUSHER_PUSHES, GPUSHER_API_KEY and so on), as `gpusher-loadtest` takes it.
     Up(UpArguments),
+    /// The table of earlier runs (`--json`), those of one fault and shape added up.
+    Table(TableArguments),
+    /// No fault: clients come and go for long, and nothing may be left of them.
+    Soak(SoakArguments),
 }
 
 #[derive(Debug, Args)]
@@ -45,6 +50,46 @@ pub(super) struct RunArguments {
 pub(super) struct AllArguments {
     #[command(flatten)]
     pub(super) common: Common,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TableArguments {
+    /// What the runs wrote.
+    #[arg(required = true)]
+    pub(super) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SoakArguments {
+    /// Minutes.
+    #[arg(long, default_value_t = 60.0)]
+    minutes: f64,
+    /// Minutes before the first look.
+    #[arg(long, default_value_t = 5.0)]
+    warm_up: f64,
+    /// Minutes until everybody is away for a moment, again and again.
+    #[arg(long, default_value_t = 10.0)]
+    rest_every: f64,
+    /// Connections a second that end and begin.
+    #[arg(long, default_value_t = 20.0)]
+    logins: f64,
+    /// Draw it there, as SVG.
+    #[arg(long)]
+    pub(super) plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+impl SoakArguments {
+    pub(super) fn schedule(&self) -> Schedule {
+        let minutes = |minutes: f64| Duration::from_secs_f64(minutes.clamp(0.1, 10_000.0) * 60.0);
+        Schedule {
+            lasts: minutes(self.minutes),
+            warm_up: minutes(self.warm_up),
+            rest_every: minutes(self.rest_every),
+            logins_per_s: self.logins.clamp(0.01, 1_000.0),
+        }
+    }
 }
 
 /// Which processes there are.

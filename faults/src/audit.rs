@@ -8,7 +8,7 @@ use crate::stage::Stage;
 use crate::traffic::push_until_accepted;
 use anyhow::{Context, Result};
 use gpusher_client::{Client, Config, Event, Positions};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const RECEIPT_PATIENCE: Duration = Duration::from_secs(15);
 const RECEIPTS: usize = 400;
 
 /// Receipts that were compared.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Receipts {
     /// Asked for.
     pub checked: u64,
@@ -36,6 +36,16 @@ pub struct Receipts {
     pub wrong: u64,
     /// Some of those in words.
     pub examples: Vec<String>,
+}
+
+impl Receipts {
+    /// Those of another run are added.
+    pub fn add(&mut self, other: Self) {
+        self.checked += other.checked;
+        self.forgotten += other.forgotten;
+        self.wrong += other.wrong;
+        self.examples.extend(other.examples);
+    }
 }
 
 /// Numbers of pushes that somebody finds who joins the topics from their beginning.
@@ -194,10 +204,6 @@ fn expected(stage: &Stage, entry: &Entry, user: &str, dead: &Dead) -> Vec<&'stat
             Fate::Pending | Fate::Delivered | Fate::Lost => "waiting",
         })
         .collect();
-    // What has expired leaves the log in time, and is not known any more.
-    expected.extend(
-        entry.answer().expires_at_ms.filter(|&at_ms| at_ms <= unix_ms()).map(|_| "unknown"),
-    );
     if seen {
         // Acknowledged by one is acknowledged; what is over may have been so before the acknowledgement. Version 0 acknowledges nothing, and
         // what its sockets took of shared channels is noted when a broadcast has gone straight to everybody, or the connection ends; while several

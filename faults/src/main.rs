@@ -9,16 +9,19 @@ mod namespace;
 mod up;
 
 use anyhow::{Context, Result};
-use arguments::{Arguments, Command, Common};
+use arguments::{Arguments, Command, Common, SoakArguments, TableArguments};
 use clap::Parser;
 use gpusher_faults::deployment::Programs;
 use gpusher_faults::fault::{CATALOGUE, Fault, find};
-use gpusher_faults::report::{explain, table};
+use gpusher_faults::report::{explain, summed, table};
 use gpusher_faults::run::{Outcome, Plan, run};
+use gpusher_faults::soak::{picture, soak};
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 const BROKEN: u8 = 1;
 const IMPOSSIBLE: u8 = 2;
@@ -64,16 +67,14 @@ fn perform(command: &Command) -> Result<ExitCode> {
             let programs = arguments.system.programs()?;
             runtime()?.block_on(up::up(arguments, &programs))
         }
+        Command::Table(arguments) => add_up(arguments),
+        Command::Soak(arguments) => endure(arguments),
     }
 }
 
 /// One fault after the other, each on a system of its own.
 fn go_through(faults: &[&'static Fault], common: &Common) -> Result<ExitCode> {
-    let programs = common.system.programs()?;
-    if !common.no_namespace {
-        namespace::enter()?;
-    }
-    let runtime = runtime()?;
+    let (programs, runtime) = prepare(common)?;
     let mut outcomes = Vec::new();
     let mut impossible = Vec::new();
     for fault in faults {
@@ -86,12 +87,11 @@ fn go_through(faults: &[&'static Fault], common: &Common) -> Result<ExitCode> {
         }
     }
     if faults.len() > 1 {
-        println!("{}", table(&outcomes));
+        print!("{}", table(&outcomes));
     }
     impossible.iter().for_each(|text| println!("not done: {text}"));
     if let Some(path) = &common.json {
-        let text = serde_json::to_string_pretty(&outcomes).context("outcomes are plain data")?;
-        fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        write(path, &serde_json::to_string_pretty(&outcomes).context("outcomes are plain data")?)?;
     }
     let broken = outcomes.iter().any(|outcome| !outcome.failures.is_empty());
     Ok(match () {
@@ -101,11 +101,74 @@ fn go_through(faults: &[&'static Fault], common: &Common) -> Result<ExitCode> {
     })
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime> {
+fn runtime() -> Result<Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
+/// The programs, and a network of our own for them if that is to be had.
+fn prepare(common: &Common) -> Result<(Programs, Runtime)> {
+    let programs = common.system.programs()?;
+    if !common.no_namespace {
+        namespace::enter()?;
+    }
+    Ok((programs, runtime()?))
+}
+
+/// One table of many runs.
+fn add_up(arguments: &TableArguments) -> Result<ExitCode> {
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for path in &arguments.files {
+        let text = fs::read_to_string(path);
+        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+        let run: Vec<Outcome> = serde_json::from_str(&text)
+            .with_context(|| format!("{} is not what a run writes", path.display()))?;
+        outcomes.extend(run);
+    }
+    let outcomes = summed(outcomes);
+    print!("{}", table(&outcomes));
+    let failed = outcomes.iter().any(|outcome| !outcome.failures.is_empty());
+    outcomes.iter().for_each(|outcome| print!("{}", explain(outcome)));
+    Ok(if failed { BROKEN.into() } else { ExitCode::SUCCESS })
+}
+
+/// Clients come and go for long.
+fn endure(arguments: &SoakArguments) -> Result<ExitCode> {
+    let common = &arguments.common;
+    let (programs, runtime) = prepare(common)?;
+    let fault = find("none").context("the catalogue has it")?;
+    let schedule = arguments.schedule();
+    let course = runtime.block_on(async {
+        let (plan, _temporary) = plan(fault, common, &programs)?;
+        tokio::select! {
+            course = soak(&plan, &schedule) => course,
+            _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        }
+    })?;
+    println!("{}", course.summary());
+    if let Some(path) = &common.json {
+        write(path, &serde_json::to_string(&course).context("a course is plain data")?)?;
+    }
+    if let Some(path) = &arguments.plot {
+        write(path, &picture(&course))?;
+    }
+    Ok(if course.failures.is_empty() { ExitCode::SUCCESS } else { BROKEN.into() })
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
 async fn one(fault: &'static Fault, common: &Common, programs: &Programs) -> Result<Outcome> {
+    let (plan, _temporary) = plan(fault, common, programs)?;
+    tokio::select! {
+        outcome = run(&plan) => outcome,
+        // What was started ends with the run.
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+    }
+}
+
+/// A plan, and the folder that goes with its data unless one was named.
+fn plan(fault: &'static Fault, common: &Common, programs: &Programs) -> Result<(Plan, TempDir)> {
     let temporary = tempfile::Builder::new().prefix("gpusher-faults-").tempdir()?;
     let folder = common.system.folder.as_ref().map(|folder| folder.join(fault.name));
     let folder: PathBuf = folder.unwrap_or_else(|| temporary.path().to_owned());
@@ -123,11 +186,7 @@ async fn one(fault: &'static Fault, common: &Common, programs: &Programs) -> Res
         keys: common.system.keys.clone(),
         verbose: true,
     };
-    tokio::select! {
-        outcome = run(&plan) => outcome,
-        // What was started ends with the run.
-        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
-    }
+    Ok((plan, temporary))
 }
 
 fn chance() -> u64 {

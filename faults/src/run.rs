@@ -11,7 +11,8 @@ use crate::recovery::recover;
 use crate::stage::Stage;
 use crate::traffic::{Rates, Traffic};
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ const ONLINE_PATIENCE: Duration = Duration::from_secs(120);
 /// For one cycle to recover; far beyond anything that is called working.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(180);
 /// For the last requests to be answered.
-const FINISH_PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const FINISH_PATIENCE: Duration = Duration::from_secs(60);
 /// How long nothing may arrive while something is waited for: longer than a redelivery.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(100);
 /// Cursors are written a fifth of a second late.
@@ -66,10 +67,12 @@ pub struct Plan {
 }
 
 /// How it went.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Outcome {
     /// Of the fault.
-    pub fault: &'static str,
+    pub fault: String,
+    /// Which processes there were.
+    pub shape: String,
     /// Times it was done.
     pub cycles: usize,
     /// Devices.
@@ -91,6 +94,17 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Another run of the same fault is added.
+    pub fn add(&mut self, other: Self) {
+        self.cycles += other.cycles;
+        self.recovery_ms.extend(other.recovery_ms);
+        self.account.add(&other.account);
+        self.receipts.add(other.receipts);
+        self.failures.extend(other.failures);
+        self.notes.extend(other.notes);
+        self.seconds += other.seconds;
+    }
+
     /// A share of the recovery times is below this many milliseconds.
     pub fn recovery_quantile_ms(&self, share: f64) -> Option<u64> {
         let mut sorted = self.recovery_ms.clone();
@@ -132,7 +146,8 @@ pub async fn run(plan: &Plan) -> Result<Outcome> {
     Ok(outcome)
 }
 
-async fn set_up(plan: &Plan) -> Result<Stage> {
+/// The system, with everybody logged in.
+pub(crate) async fn set_up(plan: &Plan) -> Result<Stage> {
     let (data, logs) = (plan.folder.join("data"), plan.folder.join("logs"));
     make_folder(&data)?;
     make_folder(&logs)?;
@@ -141,6 +156,7 @@ async fn set_up(plan: &Plan) -> Result<Stage> {
     let mut keys = plan.keys.clone();
     // What retention removes would have to be accounted for, too.
     keys.push(("retention.per_channel_max".into(), "0".into()));
+    keys.extend(plan.fault.keys.iter().map(|&(key, value)| (key.into(), value.into())));
     let settings = Settings {
         programs: plan.programs.clone(),
         shape: plan.shape,
@@ -167,7 +183,8 @@ async fn set_up(plan: &Plan) -> Result<Stage> {
     let population = Arc::new(Population::new(plan.clients));
     let ledger = Arc::new(Ledger::new());
     let crowd = Crowd::start(population, Arc::clone(&ledger), &deployment, plan.seed).await;
-    let stage = Stage { deployment, webs, crowd, ledger, disk: disk.then_some(data) };
+    let disk = disk.then_some(data);
+    let stage = Stage { deployment, webs, crowd, ledger, disk, complaints: Mutex::default() };
     wait_online(plan, &stage).await?;
     Ok(stage)
 }
@@ -228,7 +245,12 @@ async fn cycles(
     Ok(recovery_ms)
 }
 
-async fn close(plan: &Plan, stage: &Stage, mut failures: Vec<String>) -> Result<Outcome> {
+/// Waits for what is under way, and closes the books.
+pub(crate) async fn close(
+    plan: &Plan,
+    stage: &Stage,
+    mut failures: Vec<String>,
+) -> Result<Outcome> {
     let is_away = |device| stage.crowd.mood(device) == Mood::Away;
     settle(stage).await;
     let missed = push_live(stage).await;
@@ -248,6 +270,7 @@ async fn close(plan: &Plan, stage: &Stage, mut failures: Vec<String>) -> Result<
         failures.push(format!("{} of {} receipts are wrong", receipts.wrong, receipts.checked));
     }
     let deaths = stage.deployment.deaths();
+    failures.extend(stage.complaints.lock().drain(..));
     failures.extend(deaths.iter().map(|death| format!("{} ended: {}", death.part, death.text)));
     let dismissals = stage.crowd.dismissals();
     let dismissals =
@@ -258,7 +281,8 @@ async fn close(plan: &Plan, stage: &Stage, mut failures: Vec<String>) -> Result<
         notes.push(format!("{forgotten} of {checked} pushes have no status any more"));
     }
     Ok(Outcome {
-        fault: plan.fault.name,
+        fault: plan.fault.name.to_owned(),
+        shape: plan.shape.to_string(),
         cycles: 0,
         clients: stage.crowd.population.devices.len(),
         seed: plan.seed,

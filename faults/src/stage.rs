@@ -4,6 +4,7 @@ use crate::api::Api;
 use crate::crowd::Crowd;
 use crate::deployment::Deployment;
 use crate::ledger::Ledger;
+use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,4 +21,13 @@ pub struct Stage {
     pub ledger: Arc<Ledger>,
     /// Where the data is mounted, if on a disk of its own.
     pub disk: Option<PathBuf>,
+    /// What a fault saw the product do wrong, in words.
+    pub complaints: Mutex<Vec<String>>,
+}
+
+impl Stage {
+    /// The product has done something wrong.
+    pub fn complain(&self, text: String) {
+        self.complaints.lock().push(text);
+    }
 }

@@ -5,3 +5,4 @@
 pub mod environment;
 pub mod figure;
 pub mod history;
+pub mod plot;

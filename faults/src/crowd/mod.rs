@@ -2,6 +2,7 @@
 
 mod client;
 mod forerunner;
+pub mod greeting;
 mod machine;
 mod population;
 

@@ -22,13 +22,15 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 
 /// For everything to listen, on a busy machine.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often somebody looks whether a process has ended. A supervisor would take about as long.
 const TEND_INTERVAL: Duration = Duration::from_millis(50);
+/// What was started on a host that did not let it work may take so long to say so.
+const EXCUSE_AFTER: Duration = Duration::from_secs(5);
 
 /// What is to be started.
 #[derive(Debug, Clone)]
@@ -65,8 +67,9 @@ struct State {
     process: Process,
     /// It is meant to run: whoever tends it starts it again.
     wanted: bool,
-    /// A fault is at work that may end it.
+    /// A fault is at work that may end it; once it is over, until then.
     excused: bool,
+    excused_until: Instant,
 }
 
 /// A process that ended although nobody killed it.
@@ -116,7 +119,12 @@ impl Deployment {
         let parts = layout.plans.into_iter().map(|plan| {
             let log = settings.logs.join(format!("{}.log", plan.name));
             let process = Process::new(plan.recipe, log);
-            let state = Mutex::new(State { process, wanted: true, excused: false });
+            let state = Mutex::new(State {
+                process,
+                wanted: true,
+                excused: false,
+                excused_until: Instant::now(),
+            });
             Arc::new(Part { name: plan.name, roles: plan.roles, host: plan.host, state })
         });
         let parts: Vec<Arc<Part>> = parts.collect();
@@ -155,6 +163,18 @@ impl Deployment {
     pub fn webs(&self) -> Vec<String> {
         let webs = self.with_role(Role::Web);
         webs.iter().map(|part| format!("http://{}", hosts::at(part.host, port::WEB))).collect()
+    }
+
+    /// Pages of the processes with a role, their metrics among them, as URLs.
+    pub fn pages(&self, role: Role) -> Vec<String> {
+        let parts = self.with_role(role);
+        let at = |part: &Arc<Part>| match role {
+            Role::Gateway => hosts::at(part.host, port::GATEWAY_PAGES),
+            Role::Logic if part.roles.len() == 1 => hosts::at(part.host, port::LOGIC_PAGES),
+            Role::Message if part.roles.len() == 1 => hosts::at(part.host, port::DATA),
+            _ => hosts::at(part.host, port::WEB),
+        };
+        parts.iter().map(|part| format!("http://{}", at(part))).collect()
     }
 
     /// Whether there is a network between logic and gateways that can be cut.
@@ -213,7 +233,9 @@ impl Part {
 
     /// Whether it may end by itself, as long as it is started again: for a host that does not let it work.
     pub fn excuse(&self, excused: bool) {
-        self.state.lock().excused = excused;
+        let mut state = self.state.lock();
+        state.excused = excused;
+        state.excused_until = Instant::now() + EXCUSE_AFTER;
     }
 
     /// The number of its process, while it runs.
@@ -246,7 +268,7 @@ impl Part {
             // Tried again the next time.
             let _ = state.process.start();
         }
-        let status = ended.filter(|_| !state.excused)?;
+        let status = ended.filter(|_| !state.excused && Instant::now() > state.excused_until)?;
         let text = format!("{status}: {}", state.process.last_words());
         Some(Death { part: self.name.clone(), text })
     }

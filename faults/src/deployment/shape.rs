@@ -56,6 +56,16 @@ pub enum Shape {
     },
 }
 
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "embedded",
+            Self::Apart => "apart",
+            Self::Grid { .. } => "grid",
+        })
+    }
+}
+
 /// A process to be.
 #[derive(Debug, Clone)]
 pub(super) struct Plan {

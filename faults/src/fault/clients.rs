@@ -12,14 +12,19 @@ use std::time::Duration;
 const DEAF: u64 = 10;
 const RESTARTED: u64 = 200;
 
-fn some(stage: &Stage, share: u64, random: &mut Random) -> Vec<u32> {
+/// Those who are there, of version 1, the probes apart.
+pub(super) fn version_1(stage: &Stage) -> Vec<u32> {
     let population = &stage.crowd.population;
     let candidates = population.devices.iter().filter(|device| {
         device.version == 1
             && !population.is_probe(device.number)
             && stage.crowd.mood(device.number) == Mood::Present
     });
-    let mut chosen: Vec<u32> = candidates.map(|device| device.number).collect();
+    candidates.map(|device| device.number).collect()
+}
+
+pub(super) fn some(stage: &Stage, share: u64, random: &mut Random) -> Vec<u32> {
+    let mut chosen = version_1(stage);
     chosen.retain(|_| random.permille(share));
     chosen
 }

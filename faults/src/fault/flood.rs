@@ -1,8 +1,8 @@
 //! Harm from strangers: nonsense, connections that never log in, logins that are refused.
 
+use crate::crowd::{APPS, greeting};
 use crate::random::Random;
 use crate::stage::Stage;
-use gpusher_proto::wire::v1::{ClientFrame, Login};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -76,7 +76,7 @@ async fn say(gateway: &str, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// Half of it begins as a frame does, so that it gets further.
-fn nonsense(random: &mut Random) -> Vec<u8> {
+pub(crate) fn nonsense(random: &mut Random) -> Vec<u8> {
     let length = random.between(1, 4_096) as usize;
     let mut bytes: Vec<u8> = (0..length).map(|_| random.bits() as u8).collect();
     if random.permille(500) {
@@ -86,19 +86,9 @@ fn nonsense(random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-fn bad_login(random: &mut Random) -> Vec<u8> {
+/// A login with a token that is no good.
+pub(crate) fn bad_login(random: &mut Random) -> Vec<u8> {
     let user = format!("user-{}", random.below(1_000));
     let token = "x".repeat(random.between(1, 400) as usize);
-    let login = ClientFrame::Login(Login {
-        app_id: crate::crowd::APPS[0].1,
-        user: &user,
-        device: "phone",
-        token: &token,
-        capabilities: 0,
-        epoch: 0,
-        resume: (&[][..]).into(),
-    });
-    let mut bytes = Vec::new();
-    login.encode(&mut bytes).expect("a login within the limits");
-    bytes
+    greeting::login(APPS[0].1, &user, "phone", &token)
 }

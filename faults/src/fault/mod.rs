@@ -6,6 +6,7 @@ mod flood;
 mod host;
 mod parts;
 mod servers;
+mod storms;
 
 use crate::deployment::{Role, ServerKind};
 use crate::random::Random;
@@ -13,6 +14,7 @@ use crate::stage::Stage;
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
+pub(crate) use flood::{bad_login, nonsense};
 pub use host::{mount_disk, own_network};
 
 /// What kind of harm.
@@ -54,6 +56,12 @@ pub enum Harm {
     Logins,
     /// Logic is away while much is pushed.
     Behind,
+    /// All clients come back at once.
+    Storm,
+    /// Two clients with one device.
+    Twins,
+    /// More is sent to clients that read nothing than is held for them.
+    Overflow,
 }
 
 /// A fault of the catalogue.
@@ -67,10 +75,12 @@ pub struct Fault {
     pub harm: Harm,
     /// How long it is held unless asked for otherwise, in milliseconds: drawn between these.
     pub hold_ms: (u64, u64),
+    /// Configuration that it needs.
+    pub keys: &'static [(&'static str, &'static str)],
 }
 
 const fn fault(name: &'static str, harm: Harm, hold_ms: (u64, u64), about: &'static str) -> Fault {
-    Fault { name, about, harm, hold_ms }
+    Fault { name, about, harm, hold_ms, keys: &[] }
 }
 
 /// All of them.
@@ -248,6 +258,27 @@ pub const CATALOGUE: &[Fault] = &[
         (3_000, 6_000),
         "logic is away while pushes pile up in the queue",
     ),
+    Fault {
+        keys: &[storms::RATE_KEY],
+        ..fault(
+            "login-storm",
+            Harm::Storm,
+            (500, 2_000),
+            "all come back at once, and are let in at a set rate (100 a second)",
+        )
+    },
+    fault(
+        "kick-loop",
+        Harm::Twins,
+        (6_000, 9_000),
+        "two clients with one device name replace each other, until they are told to stay away",
+    ),
+    fault(
+        "overflow",
+        Harm::Overflow,
+        (500, 2_000),
+        "more is kept for clients that do not read than fits; then they read, on the same connection",
+    ),
 ];
 
 /// The fault of a name.
@@ -315,6 +346,9 @@ impl Fault {
             Harm::Restart => clients::restart(stage, hold, random).await,
             Harm::Garbage => flood::garbage(stage, hold, random).await,
             Harm::Connections => flood::connections(stage, hold, random).await,
+            Harm::Storm => return Ok(storms::come_back_at_once(stage, hold).await),
+            Harm::Twins => storms::replace_each_other(stage, hold, random).await,
+            Harm::Overflow => storms::overflow(stage, hold, random).await,
             Harm::Logins => flood::logins(stage, hold, random).await,
         }
         Ok(Instant::now())

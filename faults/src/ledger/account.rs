@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Kind};
 use super::{Breaches, Ledger, unix_ms};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 
 /// Losses that are described; all are counted.
@@ -29,7 +29,7 @@ pub enum Fate {
 }
 
 /// Receivers of kept pushes, by what became of them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balance {
     /// Pushes.
     pub pushes: u64,
@@ -50,7 +50,7 @@ pub struct Balance {
 }
 
 /// Receivers of live pushes: to who is connected, so what is not delivered is missed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveBalance {
     /// Pushes.
     pub pushes: u64,
@@ -63,7 +63,7 @@ pub struct LiveBalance {
 }
 
 /// The closed books.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Account {
     /// Kept pushes by their kind. Of topics: whether a latecomer finds them in the log.
     pub kept: BTreeMap<Kind, Balance>,
@@ -204,12 +204,42 @@ impl LiveBalance {
         self.delivered += delivered;
         self.missed += accepted - delivered;
     }
+
+    /// The sum of two.
+    pub fn plus(mut self, other: &Self) -> Self {
+        self.pushes += other.pushes;
+        self.accepted += other.accepted;
+        self.delivered += other.delivered;
+        self.missed += other.missed;
+        self
+    }
 }
 
 impl Account {
     /// All kinds of kept pushes together.
     pub fn kept_total(&self) -> Balance {
         self.kept.values().fold(Balance::default(), |sum, balance| sum.plus(balance))
+    }
+
+    /// All kinds of live pushes together.
+    pub fn live_total(&self) -> LiveBalance {
+        self.live.values().fold(LiveBalance::default(), |sum, balance| sum.plus(balance))
+    }
+
+    /// The books of another run are added.
+    pub fn add(&mut self, other: &Self) {
+        for (&kind, balance) in &other.kept {
+            let sum = self.kept.entry(kind).or_default();
+            *sum = sum.plus(balance);
+        }
+        for (&kind, balance) in &other.live {
+            let sum = self.live.entry(kind).or_default();
+            *sum = sum.plus(balance);
+        }
+        self.unanswered += other.unanswered;
+        self.repeated += other.repeated;
+        self.breaches.add(&other.breaches);
+        self.lost_examples.extend_from_slice(&other.lost_examples);
     }
 
     /// Whether everything promised was kept.

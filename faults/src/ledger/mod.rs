@@ -24,7 +24,7 @@ pub struct Ledger {
 }
 
 /// What must not happen, whatever fails.
-#[derive(Debug, Clone, Default, serde::Serialize)]
+#[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize)]
 pub struct Breaches {
     /// The application saw a message again although its client library drops repeats.
     pub duplicates: u64,
@@ -34,6 +34,16 @@ pub struct Breaches {
     pub disordered: u64,
     /// Some of them in words.
     pub examples: Vec<String>,
+}
+
+impl Breaches {
+    /// Those of another run are added.
+    pub fn add(&mut self, other: &Self) {
+        self.duplicates += other.duplicates;
+        self.strays += other.strays;
+        self.disordered += other.disordered;
+        self.examples.extend_from_slice(&other.examples);
+    }
 }
 
 impl Ledger {

@@ -49,7 +49,7 @@ impl Pusher {
     }
 }
 
-/// Pushes something, and returns what it became; none: the server refused it.
+/// Pushes something, with what it says behind its number, and returns what it became; none: the server refused it.
 pub async fn push_until_accepted(
     api: &Api,
     ledger: &Ledger,
@@ -57,7 +57,8 @@ pub async fn push_until_accepted(
     mut body: Value,
 ) -> Option<Arc<Entry>> {
     let entry = ledger.open(order);
-    body["body"]["content"] = json!(entry.number.to_string());
+    let text = body["body"]["content"].as_str().unwrap_or_default();
+    body["body"]["content"] = json!(format!("{} {text}", entry.number));
     let key = format!("single-{}", entry.number);
     ask_until_accepted(api, ledger, &entry, &body, &key).await.then_some(entry)
 }

@@ -1,8 +1,8 @@
 //! The report as one page that needs nothing else: tables, and plots as inline SVG.
 
-use super::plot::{Line, Plot, Scale, escape};
 use super::{Latency, PhaseReport, Report};
 use crate::sample::Sample;
+use gpusher_figures::plot::{Line, Plot, STYLE as PLOT_STYLE, Scale, escape};
 use std::fmt::Write;
 
 const STYLE: &str = "\
@@ -12,9 +12,6 @@ td,th{padding:.2rem .5rem;text-align:right;border-bottom:1px solid #ddd;white-sp
 td:first-child,th:first-child{text-align:left}
 .bad{color:#b00020;font-weight:600}.good{color:#00695c;font-weight:600}
 svg{width:100%;max-width:50rem;display:block;margin:1rem 0}
-svg text{font:12px system-ui,sans-serif;fill:#444}svg .title{font-weight:600;fill:#1b1b1b}
-svg .x{text-anchor:middle}svg .y{text-anchor:end}svg .key{font-weight:600;text-anchor:end}
-svg .grid{stroke:#e4e4e4;fill:none}svg .line{fill:none;stroke-width:1.6}
 code{background:#f4f4f4;padding:.1rem .3rem;overflow-wrap:anywhere}";
 
 /// The page.
@@ -24,7 +21,7 @@ pub fn html(report: &Report) -> String {
     let _ = write!(
         page,
         "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{title}</title><style>{STYLE}</style>\n<h1>{title}</h1>\n"
+         <title>{title}</title><style>{STYLE}\n{PLOT_STYLE}</style>\n<h1>{title}</h1>\n"
     );
     head(report, &mut page);
     for step in &report.steps {

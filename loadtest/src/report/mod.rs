@@ -1,7 +1,6 @@
 //! What a run showed: as a table, as JSON, as a page with plots.
 
 mod html;
-mod plot;
 mod table;
 
 pub use html::html;

@@ -1,10 +1,10 @@
-//! A line plot as SVG: axes with round numbers, a line for each series, nothing that needs a script.
+//! Line plots as SVG: axes with round numbers, a line for each series, nothing that needs a script.
 
 use std::fmt::Write;
 
 /// How values are laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scale {
+pub enum Scale {
     /// Evenly, from 0.
     Linear,
     /// By their logarithm.
@@ -15,18 +15,45 @@ pub(super) enum Scale {
 
 /// A line.
 #[derive(Debug)]
-pub(super) struct Line<'a> {
-    pub(super) name: &'a str,
-    pub(super) points: Vec<(f64, f64)>,
+pub struct Line<'a> {
+    /// In the key.
+    pub name: &'a str,
+    /// Across and up.
+    pub points: Vec<(f64, f64)>,
 }
 
 /// What a plot shows.
 #[derive(Debug)]
-pub(super) struct Plot<'a> {
-    pub(super) title: &'a str,
-    pub(super) x: (&'a str, Scale),
-    pub(super) y: (&'a str, Scale),
-    pub(super) lines: Vec<Line<'a>>,
+pub struct Plot<'a> {
+    /// Above it.
+    pub title: &'a str,
+    /// Unit and scale across.
+    pub x: (&'a str, Scale),
+    /// Unit and scale up.
+    pub y: (&'a str, Scale),
+    /// What is drawn.
+    pub lines: Vec<Line<'a>>,
+}
+
+/// How the parts of a plot look, wherever it is shown.
+pub const STYLE: &str = "\
+svg text{font:12px system-ui,sans-serif;fill:#444}svg .title{font-weight:600;fill:#1b1b1b}
+svg .x{text-anchor:middle}svg .y{text-anchor:end}svg .key{font-weight:600;text-anchor:end}
+svg .grid{stroke:#e4e4e4;fill:none}svg .line{fill:none;stroke-width:1.6}";
+
+/// Plots below each other as a picture that needs nothing else.
+pub fn picture(plots: &[Plot<'_>]) -> String {
+    let height = HEIGHT * plots.len() as f64;
+    let mut picture = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n\
+         <style>{STYLE}</style>\n<rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n"
+    );
+    for (number, plot) in plots.iter().enumerate() {
+        let place = format!("<svg y=\"{}\" height=\"{HEIGHT}\" ", HEIGHT * number as f64);
+        picture.push_str(&plot.svg().replacen("<svg ", &place, 1));
+    }
+    picture.push_str("</svg>\n");
+    picture
 }
 
 const WIDTH: f64 = 760.0;
@@ -98,7 +125,7 @@ fn round_up(value: f64) -> f64 {
 
 impl Plot<'_> {
     /// The whole picture; nothing if there is nothing to show.
-    pub(super) fn svg(&self) -> String {
+    pub fn svg(&self) -> String {
         let points = || self.lines.iter().flat_map(|line| line.points.iter());
         if points().next().is_none() {
             return String::new();
@@ -175,7 +202,7 @@ fn short(value: f64) -> String {
 }
 
 /// Text inside a page.
-pub(super) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -210,6 +237,8 @@ mod tests {
         let svg = plot.svg();
         assert_eq!(svg.matches("class=\"line\"").count(), 2);
         assert!(svg.contains("a&lt;b") && svg.contains("t &amp; t") && !svg.contains("NaN"));
-        assert_eq!(Plot { lines: Vec::new(), ..plot }.svg(), "");
+        let picture = picture(&[plot]);
+        assert_eq!(picture.matches("<svg ").count(), picture.matches("</svg>").count());
+        assert_eq!(Plot { title: "none", x: axes, y: axes, lines: Vec::new() }.svg(), "");
     }
 }
