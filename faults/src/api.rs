@@ -64,8 +64,22 @@ impl Api {
     pub async fn push(&self, body: &Value, idempotency_key: &str) -> Result<Accepted> {
         let request = self.request(Method::POST, "/v1/push").json(body);
         let response = request.header("Idempotency-Key", idempotency_key).send().await?;
+        accepted(&data(response).await?)
+    }
+
+    /// Pushes several at once, all of which have to be accepted.
+    ///
+    /// # Errors
+    /// Without the answer that they were: they may have been.
+    pub async fn push_batch(
+        &self,
+        bodies: &[Value],
+        idempotency_key: &str,
+    ) -> Result<Vec<Accepted>> {
+        let request = self.request(Method::POST, "/v1/push/batch").json(bodies);
+        let response = request.header("Idempotency-Key", idempotency_key).send().await?;
         let data = data(response).await?;
-        Ok(Accepted { id: number(&data["id"])?, expires_at_ms: data["expiresAt"].as_u64() })
+        data["results"].as_array().context("a batch has results")?.iter().map(accepted).collect()
     }
 
     /// Takes a push back; false: no such push is known any more.
@@ -146,6 +160,10 @@ impl Api {
     fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.key)
     }
+}
+
+fn accepted(answer: &Value) -> Result<Accepted> {
+    Ok(Accepted { id: number(&answer["id"])?, expires_at_ms: answer["expiresAt"].as_u64() })
 }
 
 async fn data(response: Response) -> Result<Value> {

@@ -22,6 +22,8 @@ const TAKE: Duration = Duration::from_millis(200);
 const LIVE_PATIENCE: Duration = Duration::from_secs(20);
 /// For receipts to be what the clients saw: twice what the writing of them may take.
 const RECEIPT_PATIENCE: Duration = Duration::from_secs(15);
+/// What all devices have acknowledged leaves the log ten minutes after it was accepted.
+const PURGED: Duration = Duration::from_secs(590);
 /// Pushes whose receipts are asked for.
 const RECEIPTS: usize = 400;
 
@@ -189,7 +191,8 @@ pub async fn compare_receipts(stage: &Stage, dead: &Dead) -> Result<Receipts> {
 fn expected(stage: &Stage, entry: &Entry, user: &str, dead: &Dead) -> Vec<&'static str> {
     let devices = stage.crowd.population.devices.iter().filter(|device| device.user == user);
     let devices: Vec<&Profile> = devices.collect();
-    let acknowledges = devices.iter().any(|device| device.version == 1);
+    let acknowledges =
+        devices.iter().any(|device| device.version == 1 && entry.is_seen_by(device.number));
     let devices: Vec<u32> = devices.iter().map(|device| device.number).collect();
     let seen = devices.iter().any(|&device| entry.is_seen_by(device));
     let fates = devices.iter().map(|&device| {
@@ -204,6 +207,11 @@ fn expected(stage: &Stage, entry: &Entry, user: &str, dead: &Dead) -> Vec<&'stat
             Fate::Pending | Fate::Delivered | Fate::Lost => "waiting",
         })
         .collect();
+    let pushed = Duration::from_micros(entry.begun_us);
+    let now = Duration::from_micros(stage.ledger.now_us());
+    if seen && now.saturating_sub(pushed) > PURGED {
+        expected.push("unknown");
+    }
     if seen {
         // Acknowledged by one is acknowledged; what is over may have been so before the acknowledgement. Version 0 acknowledges nothing, and
         // what its sockets took of shared channels is noted when a broadcast has gone straight to everybody, or the connection ends; while several

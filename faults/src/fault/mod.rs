@@ -1,6 +1,7 @@
 //! The faults, by name: each does one kind of harm, holds it for a while, and takes it back. It knows nothing of the workload, and of the
 //! deployment only what it harms.
 
+mod backlog;
 mod clients;
 mod flood;
 mod host;
@@ -56,6 +57,8 @@ pub enum Harm {
     Logins,
     /// Logic is away while much is pushed.
     Behind,
+    /// Logic is away while a thousand messages are pushed for each client.
+    FarBehind,
     /// All clients come back at once.
     Storm,
     /// Two clients with one device.
@@ -258,6 +261,12 @@ pub const CATALOGUE: &[Fault] = &[
         (3_000, 6_000),
         "logic is away while pushes pile up in the queue",
     ),
+    fault(
+        "queue-far-behind",
+        Harm::FarBehind,
+        (0, 0),
+        "logic is away while a thousand pushes for each client pile up; --clients 1000: a million",
+    ),
     Fault {
         keys: &[storms::RATE_KEY],
         ..fault(
@@ -308,6 +317,9 @@ impl Fault {
             Harm::CutLink if !stage.deployment.has_links() => {
                 Err("gateway and logic are in one process")
             }
+            Harm::FarBehind if stage.deployment.parts().len() == 1 => {
+                Err("logic is in one process with the web")
+            }
             Harm::FullDisk | Harm::ReadOnlyDisk if stage.disk.is_none() => {
                 Err("the data is not on a disk of its own (needs root)")
             }
@@ -346,6 +358,7 @@ impl Fault {
             Harm::Restart => clients::restart(stage, hold, random).await,
             Harm::Garbage => flood::garbage(stage, hold, random).await,
             Harm::Connections => flood::connections(stage, hold, random).await,
+            Harm::FarBehind => return Ok(backlog::fall_behind(stage).await),
             Harm::Storm => return Ok(storms::come_back_at_once(stage, hold).await),
             Harm::Twins => storms::replace_each_other(stage, hold, random).await,
             Harm::Overflow => storms::overflow(stage, hold, random).await,

@@ -133,6 +133,7 @@ pub async fn soak(plan: &Plan, schedule: &Schedule) -> Result<Course> {
     let outcome = run::close(plan, &stage, failures).await?;
     let mut failures = outcome.failures;
     let leaks = verdict::compare(&samples, returns + strangers);
+    failures.extend(outcome.receipts.examples);
     failures.extend(leaks.iter().filter(|leak| leak.is_one()).map(Leak::to_string));
     Ok(Course {
         clients: outcome.clients,

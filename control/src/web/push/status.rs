@@ -73,8 +73,9 @@ pub(in crate::web) struct Counters {
 pub(in crate::web) struct UserState {
     /// The user.
     uuid: String,
-    /// `waiting`, `acknowledged` (by at least one device), `expired`, `recalled`, `dead`; `unknown` if it is not kept for this user. An expired or recalled
-    /// push leaves its logs in time, and then is so for everybody.
+    /// `waiting`, `acknowledged` (by at least one device), `expired`, `recalled`, `dead`; `unknown` if it is not kept for
+    /// this user, or not any more: once all devices have acknowledged it, and ten minutes are over. An expired or recalled push leaves its
+    /// logs in time, too, and then is so for everybody.
     #[schema(example = "acknowledged")]
     state: &'static str,
     /// Sequence number in the log it is in.
