@@ -17,7 +17,7 @@ use gpusher_faults::report::{explain, summed, table};
 use gpusher_faults::run::{Outcome, Plan, run};
 use gpusher_faults::soak::{picture, soak};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;

@@ -99,7 +99,7 @@ mod tests {
     fn samples(bytes: impl Fn(u64) -> u64, descriptors: impl Fn(u64) -> u64) -> Vec<Sample> {
         let sample = |second: u64| Sample {
             at_s: second as f64,
-            resting: second % 10 == 0,
+            resting: second.is_multiple_of(10),
             slots: 0,
             sockets: 9,
             kernel_bytes: 0,
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn what_goes_up_and_down_is_no_leak() {
-        let flat = samples(|second| (30 << 20) + (second % 7 << 20), |second| 20 + second % 3);
+        let flat = samples(|second| (30 << 20) + ((second % 7) << 20), |second| 20 + second % 3);
         assert_eq!(leaking(&flat), Vec::<&str>::new());
         assert_eq!(compare(&flat, 1).len(), 4);
     }
