@@ -25,7 +25,7 @@ pub(super) async fn consume(
     mut commits: watch::Receiver<Option<u64>>,
 ) {
     let mut consumer = tokio::select! {
-        consumer = data.persist("open queue", || data.queue.consume(GROUP)) => consumer,
+        consumer = data.persist("open queue", || data.queue.consume_early(GROUP)) => consumer,
         () = ended(&mut commits) => return,
     };
     let mut ready: Option<Taken> = None;

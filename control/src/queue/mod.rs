@@ -24,6 +24,11 @@ pub trait Queue: Send + Sync {
     /// Opens the group's consumer at its committed position. One at a time per group and process; where several processes may have one,
     /// they share the records.
     async fn consume(&self, group: &str) -> Result<Box<dyn Consumer>>;
+    /// As `consume`, for a consumer that ends with this process: it may be handed records while they are being made durable. One that did
+    /// not become durable is gone after a restart, and its `publish` has failed.
+    async fn consume_early(&self, group: &str) -> Result<Box<dyn Consumer>> {
+        self.consume(group).await
+    }
     /// Records not yet committed by the group.
     async fn depth(&self, group: &str) -> Result<u64>;
     /// Takes clients' messages for applications, if this is where applications read them; returns once they are durable, as `publish`

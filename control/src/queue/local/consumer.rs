@@ -19,6 +19,7 @@ pub(super) struct LocalConsumer {
     claim: Claim,
     file: Arc<Mutex<Reader>>,
     requests: mpsc::Sender<Request>,
+    /// Last offset that it may read.
     end: watch::Receiver<u64>,
     /// Decoded, not yet handed out.
     ready: VecDeque<Record>,
@@ -38,9 +39,9 @@ impl LocalConsumer {
         path: &Path,
         requests: mpsc::Sender<Request>,
         shared: Arc<Shared>,
+        end: watch::Receiver<u64>,
     ) -> Result<Self> {
         shared.state.lock().open_group(group)?;
-        let end = shared.end.subscribe();
         let claim = Claim { group: group.to_owned(), shared };
         let path = path.to_path_buf();
         let file = Arc::new(Mutex::new(blocking(move || Reader::open(&path)).await?));
@@ -69,15 +70,25 @@ impl LocalConsumer {
     /// when the caller goes away.
     async fn load(&mut self) -> Result<()> {
         let wanted = self.read + 1;
-        let newest = self.claim.shared.state.lock().newest(wanted);
+        let (newest, failed) = {
+            let state = self.claim.shared.state.lock();
+            (state.newest(wanted), state.failed())
+        };
         let (last, batch) = match newest {
             Some(found) => found,
             None => {
                 let file = self.file.clone();
-                let found = blocking(move || file.lock().read(wanted)).await?;
-                found.ok_or_else(|| {
-                    Error::new(Code::Internal, format!("queue record {wanted} is missing"))
-                })?
+                match blocking(move || file.lock().read(wanted)).await? {
+                    Some(found) => found,
+                    None if wanted <= failed => {
+                        self.read = failed;
+                        return Ok(());
+                    }
+                    None => {
+                        let text = format!("queue record {wanted} is missing");
+                        return Err(Error::new(Code::Internal, text));
+                    }
+                }
             }
         };
         let records = batch.decode(last - batch.records + 1)?;
@@ -91,13 +102,15 @@ impl LocalConsumer {
 impl Consumer for LocalConsumer {
     async fn next(&mut self, limit: usize) -> Result<Vec<Record>> {
         assert!(limit > 0);
-        let read = self.read;
-        if self.ready.is_empty() {
+        // What was begun and not written leaves nothing to read.
+        while self.ready.is_empty() {
+            let read = self.read;
             tokio::select! {
                 biased;
                 end = self.end.wait_for(|end| *end > read) => { end.map_err(|_| closed())?; }
                 () = self.requests.closed() => return Err(closed()),
             }
+            self.load().await?;
         }
         while self.ready.len() < limit && self.read < *self.end.borrow() {
             self.load().await?;

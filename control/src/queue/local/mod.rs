@@ -3,7 +3,7 @@
 //! One thread writes. Whatever was published while it wrote goes into its next transaction together, so callers share a
 //! sync instead of queueing for their own. Records are stored as *batches*, one row each: a row costs the same for one
 //! record as for thousands. Consumers read the newest batches from memory and older ones from the file, and wake when
-//! a write is durable. When every group has committed a batch, it is deleted.
+//! a write is durable, or already when it begins, if they end with this process. When every group has committed a batch, it is deleted.
 //!
 //! Why SQLite: `docs/adr/0001-local-queue-on-sqlite.md`.
 
@@ -68,8 +68,10 @@ pub struct LocalQueue {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Last durable offset.
-    end: watch::Sender<u64>,
+    /// Last offset that is being written or was.
+    begun: watch::Sender<u64>,
+    /// Last offset that is durable.
+    durable: watch::Sender<u64>,
     metrics: QueueMetrics,
 }
 
@@ -85,8 +87,12 @@ impl LocalQueue {
         .await?;
         let state = State::new(summary, options);
         let end = state.end();
-        let shared =
-            Arc::new(Shared { state: Mutex::new(state), end: watch::Sender::new(end), metrics });
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            begun: watch::Sender::new(end),
+            durable: watch::Sender::new(end),
+            metrics,
+        });
         shared.publish_gauges();
         let (requests, waiting) = mpsc::channel(REQUESTS_WAITING);
         Writer::start(table, waiting, shared.clone())?;
@@ -112,9 +118,11 @@ impl Queue for LocalQueue {
     }
 
     async fn consume(&self, group: &str) -> Result<Box<dyn Consumer>> {
-        let consumer =
-            LocalConsumer::open(group, &self.path, self.requests.clone(), self.shared.clone());
-        Ok(Box::new(consumer.await?))
+        self.consumer(group, self.shared.durable.subscribe()).await
+    }
+
+    async fn consume_early(&self, group: &str) -> Result<Box<dyn Consumer>> {
+        self.consumer(group, self.shared.begun.subscribe()).await
     }
 
     async fn depth(&self, group: &str) -> Result<u64> {
@@ -126,6 +134,14 @@ impl Queue for LocalQueue {
         if self.requests.send(Request::Close { done }).await.is_ok() {
             let _ = closed.await;
         }
+    }
+}
+
+impl LocalQueue {
+    /// A consumer that reads up to `end`.
+    async fn consumer(&self, group: &str, end: watch::Receiver<u64>) -> Result<Box<dyn Consumer>> {
+        let (requests, shared) = (self.requests.clone(), self.shared.clone());
+        Ok(Box::new(LocalConsumer::open(group, &self.path, requests, shared, end).await?))
     }
 }
 

@@ -10,8 +10,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 #[derive(Debug)]
 pub(super) struct State {
     options: LocalOptions,
-    /// Last offset that is durable.
+    /// Last offset that was given out.
     end: u64,
+    /// Last offset that is durable.
+    durable: u64,
+    /// Last offset of a write that failed: it is in no record.
+    failed: u64,
     /// Stored, or admitted and on the way to the disk.
     records: u64,
     bytes: u64,
@@ -31,6 +35,8 @@ impl State {
         Self {
             options,
             end: summary.end,
+            durable: summary.end,
+            failed: 0,
             records: summary.records,
             bytes: summary.bytes,
             positions: summary.positions.into_iter().collect(),
@@ -44,6 +50,14 @@ impl State {
 
     pub(super) fn end(&self) -> u64 {
         self.end
+    }
+
+    pub(super) fn durable(&self) -> u64 {
+        self.durable
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.failed
     }
 
     /// Records and bytes stored or on the way.
@@ -71,17 +85,31 @@ impl State {
         self.bytes -= bytes;
     }
 
-    /// Takes note of durable batches.
-    pub(super) fn on_written(&mut self, batches: Vec<(u64, Batch)>) {
+    /// Takes note of batches that are about to be written.
+    pub(super) fn on_begun(&mut self, batches: &[(u64, Batch)]) {
         for (last, batch) in batches {
-            assert_eq!(last, self.end + batch.records);
-            self.end = last;
+            assert_eq!(*last, self.end + batch.records);
+            self.end = *last;
             self.newest_bytes += batch.body.len();
-            self.newest.push_back((last, batch));
+            self.newest.push_back((*last, batch.clone()));
         }
+    }
+
+    /// All that was begun is durable, and need not be in memory any more.
+    pub(super) fn on_written(&mut self) {
+        self.durable = self.end;
         while self.newest_bytes > self.options.memory_bytes_max {
             let (_, batch) = self.newest.pop_front().expect("bytes come from batches");
             self.newest_bytes -= batch.body.len();
+        }
+    }
+
+    /// What was begun is not in the file. Its offsets are not given out again: somebody may have been handed them.
+    pub(super) fn on_unwritten(&mut self, batches: &[(u64, Batch)]) {
+        for _ in batches {
+            let (last, batch) = self.newest.pop_back().expect("it was begun");
+            self.newest_bytes -= batch.body.len();
+            self.failed = self.failed.max(last);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::queue::suite::{self, id, record, take};
+use futures_util::FutureExt;
 use prometheus_client::registry::Registry;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -136,6 +137,60 @@ async fn a_second_opening_goes_on_where_the_first_ended() {
     let mut consumer = queue.consume("logic").await.unwrap();
     queue.publish(records(6..=6)).await.unwrap();
     assert!(take(&mut *consumer, 1).await[0].offset > read[2].offset);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_early_consumer_does_not_wait_for_the_disk() {
+    let folder = Folder::new();
+    let queue = folder.open(LocalOptions::default()).await;
+    let mut early = queue.consume_early("early").await.unwrap();
+    let mut patient = queue.consume("patient").await.unwrap();
+    // While somebody else writes, the queue's own write waits.
+    let disk = rusqlite::Connection::open(folder.path()).unwrap();
+    disk.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let publishing = tokio::spawn({
+        let queue = queue.clone();
+        async move { queue.publish(records(1..=2)).await }
+    });
+    let handed = take(&mut *early, 2).await;
+    assert_eq!(handed.iter().map(id).collect::<Vec<_>>(), [1, 2]);
+    assert!(!publishing.is_finished());
+    assert!(patient.next(2).now_or_never().is_none(), "it is not durable");
+    disk.execute_batch("ROLLBACK").unwrap();
+    publishing.await.unwrap().unwrap();
+    assert_eq!(take(&mut *patient, 2).await, handed);
+}
+
+#[tokio::test]
+async fn what_the_disk_did_not_take_leaves_no_trace_but_a_gap() {
+    let folder = Folder::new();
+    let queue = folder.open(LocalOptions::default()).await;
+    let mut early = queue.consume_early("early").await.unwrap();
+    let mut behind = queue.consume_early("behind").await.unwrap();
+    let mut patient = queue.consume("patient").await.unwrap();
+    let refuse =
+        "CREATE TRIGGER refuse BEFORE INSERT ON batches BEGIN SELECT raise(ABORT, 'full'); END";
+    let disk = rusqlite::Connection::open(folder.path()).unwrap();
+
+    queue.publish(records(1..=1)).await.unwrap();
+    let first = take(&mut *early, 1).await[0].offset;
+    disk.execute_batch(refuse).unwrap();
+    let failed = queue.publish(records(2..=3)).await.unwrap_err();
+    assert_eq!(failed.code, Code::Unavailable);
+    assert_eq!(queue.shared.state.lock().stored().0, 1);
+    disk.execute_batch("DROP TRIGGER refuse").unwrap();
+    queue.publish(records(4..=4)).await.unwrap();
+
+    let after = take(&mut *early, 1).await;
+    assert_eq!(id(&after[0]), 4);
+    assert!(after[0].offset > first + 2, "an offset was given out twice");
+    for consumer in [&mut behind, &mut patient] {
+        let read = take(&mut **consumer, 2).await;
+        assert_eq!(read.iter().map(id).collect::<Vec<_>>(), [1, 4]);
+        consumer.commit(read[1].offset).await.unwrap();
+    }
+    early.commit(after[0].offset).await.unwrap();
+    stored(&queue, 0).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! It is a thread because each write waits for the disk; the way of a publish is one wake-up to it and one back.
 
 use super::batch::Batch;
-use super::table::{Change, Table};
+use super::table::{Change, Freed, Table};
 use super::{REQUESTS_WAITING, Shared};
 use crate::error::{Code, Error, Result};
 use std::sync::Arc;
@@ -111,6 +111,7 @@ impl Writer {
         if change.is_empty() {
             return;
         }
+        self.shared.on_begun(&change);
         let started = Instant::now();
         let applied = self.table.apply(&change);
         let metrics = &self.shared.metrics;
@@ -118,7 +119,7 @@ impl Writer {
             Ok(freed) => {
                 metrics.write_seconds.observe(started.elapsed().as_secs_f64());
                 metrics.published.inc_by(published);
-                self.shared.on_applied(change, &freed);
+                self.shared.on_applied(&change, &freed);
                 Ok(())
             }
             Err(error) => {
@@ -126,7 +127,7 @@ impl Writer {
                 metrics.refused_failed.inc_by(published);
                 let bytes = turn.published.iter().map(Batch::bytes).sum();
                 self.shared.give_back((published, bytes));
-                self.shared.state.lock().on_failed(&change.positions, &turn.opened);
+                self.shared.on_failed(&change, &turn.opened);
                 self.positions_due = Some(Instant::now() + COMMIT_RETRY);
                 Err(error)
             }
@@ -184,17 +185,33 @@ impl Turn {
 }
 
 impl Shared {
-    fn on_applied(&self, change: Change, freed: &super::table::Freed) {
+    /// Who is allowed to goes on with the records while the disk takes them.
+    fn on_begun(&self, change: &Change) {
         let end = {
             let mut state = self.state.lock();
-            state.on_written(change.batches);
+            state.on_begun(&change.batches);
+            state.end()
+        };
+        self.begun.send_if_modified(|known| std::mem::replace(known, end) != end);
+    }
+
+    fn on_applied(&self, change: &Change, freed: &Freed) {
+        let durable = {
+            let mut state = self.state.lock();
+            state.on_written();
             if let Some(trim) = change.trim {
                 state.on_trimmed(trim, freed);
             }
-            state.end()
+            state.durable()
         };
         self.publish_gauges();
-        self.end.send_if_modified(|known| std::mem::replace(known, end) != end);
+        self.durable.send_if_modified(|known| std::mem::replace(known, durable) != durable);
+    }
+
+    fn on_failed(&self, change: &Change, opened: &[String]) {
+        let mut state = self.state.lock();
+        state.on_unwritten(&change.batches);
+        state.on_failed(&change.positions, opened);
     }
 }
 
