@@ -153,6 +153,7 @@ fn shard_config(gateway: u32, shard: u32, epoch: u64) -> ShardConfig {
             mail_max: 8,
             unicasts_max: 3,
             sends_max: 3,
+            sends_beside_unicasts_max: 3,
             joined_bytes_max: 700,
             reports_max: 16,
             announced_max: 2,

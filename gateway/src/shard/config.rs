@@ -51,6 +51,8 @@ pub struct Slice {
     pub unicasts_max: usize,
     /// Sends of fan-out.
     pub sends_max: usize,
+    /// The same while there are unicasts every now and then: they, and the processes that they come through and go to, wait for the core meanwhile.
+    pub sends_beside_unicasts_max: usize,
     /// Frames of waiting messages joined into one write, in bytes.
     pub joined_bytes_max: usize,
     /// Events that wait for the link; with more, clients are read no further.
@@ -66,6 +68,8 @@ impl Default for Slice {
             unicasts_max: 1_024,
             // At 5 to 13 microseconds a send, less than two milliseconds before the next unicast goes out; a turn's own cost is a hundredth of it.
             sends_max: 128,
+            // A few tenths of a millisecond, for some percent more of the broadcast's CPU.
+            sends_beside_unicasts_max: 32,
             joined_bytes_max: 64 << 10,
             reports_max: 8_192,
             announced_max: 1_024,

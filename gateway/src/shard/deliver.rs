@@ -24,6 +24,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
     pub(super) fn begin_unicast(&mut self, job: JobKey, ids: Vec<ConnId>) {
         assert!(self.unicast.is_none(), "no mail is read before the last is delivered");
         self.unicast = Some(Unicast { job, rest: ids.into_iter() });
+        self.last_unicast_ms = self.now.monotonic_ms;
     }
 
     /// Goes on with the delivery under way, as far as `budget` reaches.

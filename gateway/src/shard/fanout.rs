@@ -21,6 +21,9 @@ use gpusher_sys::driver::Driver;
 /// Looking at a member that is sent nothing costs this much less than a send.
 const LOOKS_PER_SEND: usize = 32;
 
+/// After a unicast, more of them are expected for this long.
+const UNICASTS_FOR_MS: u64 = 200;
+
 /// Why a message leaves a pass, or never enters one.
 #[derive(Debug, Clone, Copy)]
 enum Stop {
@@ -49,7 +52,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
 
     /// One slice. The audience that used it up goes behind the others, so that a small one never waits for the whole of a large one.
     pub(super) fn fan_out(&mut self) {
-        let sends = self.config.slice.sends_max;
+        let sends = self.sends_max();
         let mut budget = Budget { sends, looks: sends * LOOKS_PER_SEND };
         // Each audience once: in a second pass, all would be busy.
         for _ in 0..self.lines.len() {
@@ -61,6 +64,15 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             if !line.is_empty() {
                 self.lines.give_back(group, line);
             }
+        }
+    }
+
+    fn sends_max(&self) -> usize {
+        let slice = &self.config.slice;
+        let unicasts_end_ms = self.last_unicast_ms + UNICASTS_FOR_MS;
+        match self.now.monotonic_ms < unicasts_end_ms {
+            true => slice.sends_max.min(slice.sends_beside_unicasts_max),
+            false => slice.sends_max,
         }
     }
 

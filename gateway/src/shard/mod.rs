@@ -101,6 +101,8 @@ pub struct Shard<D, C> {
     floors: hold::Floors,
     outgoing: transmit::Outgoing,
     unicast: Option<deliver::Unicast>,
+    /// Monotonic time of the last one, in milliseconds.
+    last_unicast_ms: u64,
     leaving: retire::Leaving,
     announcing: Option<announce::Announcing>,
     /// Numbers given to announcements, and by slot the one whose answer is awaited.
@@ -149,6 +151,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             floors: hold::Floors::default(),
             outgoing: transmit::Outgoing::default(),
             unicast: None,
+            last_unicast_ms: 0,
             leaving: retire::Leaving::default(),
             announcing: None,
             announcements: 0,
@@ -163,7 +166,12 @@ impl<D: Driver, C: Clock> Shard<D, C> {
 
     /// Turns until `ToShard::Stop` and every connection is closed, then reports `Stopped`.
     pub fn run(mut self) {
-        while self.turn() {}
+        while self.turn() {
+            if self.lines.has_work() {
+                // A push to one client takes several wake-ups on its way to a shard: none of them waits for more than one slice of a long fan-out.
+                std::thread::yield_now();
+            }
+        }
         self.reports.push(FromShard::Stopped(self.config.shard, None));
         while !self.to_link.try_send(&mut self.reports) {
             std::thread::sleep(Duration::from_millis(RETRY_MS));

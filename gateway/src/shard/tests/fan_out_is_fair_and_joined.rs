@@ -127,6 +127,25 @@ fn a_turn_sends_no_more_than_its_slice() {
 }
 
 #[test]
+fn slices_are_shorter_while_there_are_unicasts() {
+    let mut config = slices_of(8);
+    config.slice.sends_beside_unicasts_max = 2;
+    let mut rig = Rig::new(config);
+    let members = rig.members(100);
+    rig.deliver(Audience::App(APP), live(App, 1), false);
+    rig.unicast(members[99].1, live(Own, 1));
+    let sends_of_a_turn = |rig: &mut Rig| {
+        let before = rig.net.sends();
+        rig.turn();
+        rig.net.sends() - before
+    };
+    assert_eq!(sends_of_a_turn(&mut rig), 1 + 2);
+    assert_eq!(sends_of_a_turn(&mut rig), 2);
+    rig.pass_one_tick();
+    assert_eq!(sends_of_a_turn(&mut rig), 8);
+}
+
+#[test]
 fn a_delivery_to_many_connections_goes_in_slices_and_names_the_absent() {
     let mut config = ShardConfig::default();
     config.slice.unicasts_max = 10;
