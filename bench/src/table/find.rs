@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-/// Follows the path. In an object a segment is a key; in an array it is an index, or part of the `name` of an element.
+/// Follows the path. In an object a segment is a key; in an array it is an index, or part of the `name` or `system` of an
+/// element.
 pub(super) fn number(report: &Value, path: &str) -> Option<f64> {
     let mut segments = path.split('/');
     segments.try_fold(report, step)?.as_f64()
@@ -14,7 +15,9 @@ fn step<'a>(value: &'a Value, segment: &str) -> Option<&'a Value> {
         Value::Array(array) => match segment.parse::<usize>() {
             Ok(index) => array.get(index),
             Err(_) => array.iter().find(|element| {
-                element.get("name").and_then(Value::as_str).is_some_and(|it| it.contains(segment))
+                let mut names =
+                    ["name", "system"].into_iter().filter_map(|key| element.get(key)?.as_str());
+                names.any(|it| it.contains(segment))
             }),
         },
         _ => None,
@@ -32,6 +35,8 @@ mod tests {
             json!({"steps": [{"name": "app:rate=2", "phases": [{"p50": 1.5}, {"p50": 2}]}]});
         assert_eq!(number(&report, "steps/app/phases/0/p50"), Some(1.5));
         assert_eq!(number(&report, "steps/0/phases/1/p50"), Some(2.0));
+        let compared = json!([{"system": "nats", "rounds": [{"messages_per_s": 3}]}]);
+        assert_eq!(number(&compared, "nats/rounds/0/messages_per_s"), Some(3.0));
         for nowhere in ["steps/topic/phases/0/p50", "steps/app/phases/2/p50", "steps/app/name", ""]
         {
             assert_eq!(number(&report, nowhere), None, "{nowhere}");
