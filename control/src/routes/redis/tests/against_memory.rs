@@ -38,13 +38,18 @@ impl Pair {
         (app_id, format!("user-{}", self.random.random_range(0..8)))
     }
 
+    /// A connection's id says whose it is.
+    fn conn(&mut self, gateway: u32) -> u64 {
+        u64::from(gateway) * 100 + self.random.random_range(0..30)
+    }
+
     /// Times of connections differ, so that the oldest is always the same one.
     fn route(&mut self, step: usize) -> Route {
         let (app_id, user) = self.user();
         let (gateway, gateway_epoch) = self.gateway();
         let device = ["", "phone", "desk"][self.random.random_range(0..3)].to_owned();
         let since_ms = self.random.random_range(0..1000) * STEPS as i64 + step as i64;
-        let conn = self.random.random_range(0..30);
+        let conn = self.conn(gateway);
         Route { conn, app_id, user, device, gateway, gateway_epoch, version: 1, since_ms }
     }
 
@@ -133,7 +138,9 @@ impl Pair {
             }
             _ => {
                 let (app_id, after_user) = self.user();
-                let page = RoutePage { app_id, after_user, after_conn: 9, limit: 7 };
+                let (gateway, _) = self.gateway();
+                let page =
+                    RoutePage { app_id, after_user, after_conn: self.conn(gateway), limit: 7 };
                 let (mut a, mut b) = (
                     self.memory.list(page.clone()).await.unwrap(),
                     redis.list(page).await.unwrap(),
