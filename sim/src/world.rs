@@ -135,6 +135,8 @@ pub(crate) struct LogicPlace {
 /// Where a gateway's processes run, one after the other.
 pub(crate) struct Place {
     pub(crate) process: Option<Gateway>,
+    /// Of its last process.
+    pub(crate) epoch: u64,
     pub(crate) down_until_ms: u64,
     pub(crate) frozen_until_ms: u64,
     /// Breaks between it and logic, of any kind.
@@ -154,6 +156,8 @@ impl World {
         let mut routes = SimRoutes::new(clock.clone(), gates.clone());
         let parts = if options.logics > 1 { PARTS } else { 1 };
         let mut queue = MemoryQueue::in_parts(gates.clone(), parts);
+        // Purges take everything from apps that are not there.
+        store.with(|tables| apps().iter().for_each(|app| tables.add_app(app.id, &app.tag)));
         store.overshoots = options.canary == Some(Canary::OvershootCursors);
         store.loses_appends = options.canary == Some(Canary::LoseAppends);
         routes.unbinds_anybody = options.canary == Some(Canary::UnbindAnybody);
@@ -162,6 +166,7 @@ impl World {
         let profiles = profiles(options.clients, &mut random);
         let place = || Place {
             process: None,
+            epoch: 0,
             down_until_ms: 0,
             frozen_until_ms: 0,
             breaks: 0,
@@ -282,8 +287,9 @@ impl World {
             // The gateway hears of a break.
             place.breaks += (zombies - place.zombies.len()) as u64;
             if place.process.is_none() && place.down_until_ms <= now_ms {
-                let epoch = self.clock.latest_unix() as u64;
-                let epoch = (epoch, SHARDS);
+                // Greater than any before it, by more than a slot was used, also where the clock was set back.
+                place.epoch = (self.clock.latest_unix() as u64).max(place.epoch + 1_000);
+                let epoch = (place.epoch, SHARDS);
                 let gateway = Gateway::start(number as u32, epoch, &self.net, &self.clock);
                 place.process = Some(gateway);
                 place.frozen_until_ms = 0;

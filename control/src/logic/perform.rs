@@ -222,8 +222,7 @@ async fn lease(data: &Data, ask: LeaseAsk) -> Done {
         LeaseAsk::Renew { link, lease, canaries } => {
             // Unavailable is not lost: the next renewal will tell.
             let held = data.attempt("renew", || data.routes.renew(lease.clone())).await;
-            let held = held.unwrap_or(true) && are_bound(data, &canaries).await;
-            Done::Renewed(link, held)
+            Done::Renewed(link, held.unwrap_or(true), unbound(data, &canaries).await)
         }
         LeaseAsk::Detach { gateway, epoch } => {
             let _ = data.attempt("detach", || data.routes.detach(gateway, epoch)).await;
@@ -240,18 +239,19 @@ async fn file(data: &Data, messages: &[UpstreamMessage]) -> Result<()> {
     }
 }
 
-/// Whether any of some connections has its route, or it is not known.
-async fn are_bound(data: &Data, canaries: &[Route]) -> bool {
+/// Those of some connections that have no route, as far as it is known.
+async fn unbound(data: &Data, canaries: &[Route]) -> Vec<u64> {
     if canaries.is_empty() {
-        return true;
+        return Vec::new();
     }
     let user = |route: &Route| UserInApp { app_id: route.app_id, user: route.user.clone() };
     let users: Vec<UserInApp> = canaries.iter().map(user).collect();
     let Ok(located) = data.attempt("locate", || data.routes.locate(users.clone())).await else {
-        return true;
+        return Vec::new();
     };
-    let mut each = canaries.iter().zip(&located);
-    each.any(|(canary, routes)| routes.iter().any(|route| route.conn == canary.conn))
+    let pairs = canaries.iter().zip(&located);
+    let missing = pairs.filter(|(canary, routes)| routes.iter().all(|it| it.conn != canary.conn));
+    missing.map(|(canary, _)| canary.conn).collect()
 }
 
 /// Fails only if a newer process of the gateway has registered.

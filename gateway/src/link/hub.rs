@@ -160,6 +160,7 @@ impl Hub {
         for membership in all {
             logic.inform(membership, now);
         }
+        logic.knows_all();
         self.counts.add(LinkCount::Attaches, 1);
         self.publish_links();
     }

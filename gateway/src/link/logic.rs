@@ -154,6 +154,13 @@ impl Logic {
         self.outgoing.push(event::Kind::Membership(membership));
     }
 
+    /// What it is told as it attaches comes ahead of everything, and until it has been told all, it takes whatever it sends for wanted: nobody waits for it to
+    /// acknowledge that.
+    pub(crate) fn knows_all(&mut self) {
+        self.acknowledged = self.informed;
+        self.owes_since = None;
+    }
+
     /// It knows of changes up to here.
     pub(crate) fn acknowledge(&mut self, revision: u64, now: Instant) {
         if revision > self.acknowledged {

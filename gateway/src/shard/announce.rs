@@ -150,6 +150,14 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         owners.into_iter().for_each(|link| self.tell(slot, link, Kind::Closed(closed.clone())));
     }
 
+    /// The same while a walk is under way that has not come to the connection: nobody has told them yet.
+    pub(super) fn owners_not_told(&self, slot: u32) -> Vec<LinkId> {
+        match &self.announcing {
+            Some(walk) if slot >= walk.cursor => self.owners_before(slot, walk),
+            _ => Vec::new(),
+        }
+    }
+
     /// Other logics than the present one that may take the session for theirs, and are still attached.
     fn owners_before(&self, slot: u32, walk: &Announcing) -> Vec<LinkId> {
         let hash = self.session_hash(slot);

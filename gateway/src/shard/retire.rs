@@ -195,6 +195,9 @@ impl<D: Driver, C: Clock> Shard<D, C> {
                 unwritten_from: unwritten.positions().map(Into::into).collect(),
                 through: last_words.through,
             };
+            for link in self.owners_not_told(slot) {
+                self.tell(slot, link, Kind::Closed(closed.clone()));
+            }
             self.tell_logic(slot, Kind::Closed(closed));
         }
         self.partial_bytes -= self.table.session[index].partial_bytes();

@@ -78,9 +78,7 @@ impl MemoryStore {
     /// A store with the default app.
     pub fn new(clock: SimClock, gates: Gates) -> Self {
         let mut tables = Tables::default();
-        let tag = "app_gpusher".to_owned();
-        tables.apps.insert(1000, App { id: 1000, tag, ..App::default() });
-        tables.app_ids_given.insert(1000);
+        tables.add_app(1000, "app_gpusher");
         Self {
             tables: Arc::new(Mutex::new(tables)),
             gates,
@@ -283,6 +281,12 @@ impl Store for MemoryStore {
 }
 
 impl Tables {
+    /// Has an app, if it has not.
+    pub(crate) fn add_app(&mut self, id: u32, tag: &str) {
+        self.app_ids_given.insert(id);
+        self.apps.insert(id, App { id, tag: tag.to_owned(), ..App::default() });
+    }
+
     pub(crate) fn create_app(&mut self, mut app: App) -> Result<App> {
         if app.tag.is_empty() {
             return Err(invalid("an app has a tag"));

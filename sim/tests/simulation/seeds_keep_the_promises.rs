@@ -7,13 +7,13 @@ use gpusher_sim::{Options, run};
 const CALM_ONCE_BROKEN: [u64; 14] =
     [14, 51, 119, 127, 133, 170, 197, 301, 313, 344, 17, 25, 236, 347];
 /// The same with faults.
-const FAULTY_ONCE_BROKEN: [u64; 26] = [
+const FAULTY_ONCE_BROKEN: [u64; 29] = [
     30, 328, 3, 4, 9, 11, 15, 16, 23, 25, 29, 32, 35, 39, 47, 48, 54, 65, 67, 129, 133, 141, 167,
-    227, 229, 235,
+    227, 229, 235, 164, 269, 634,
 ];
 
 /// The same with two logics.
-const TWO_LOGICS_ONCE_BROKEN: [u64; 6] = [2, 5, 7, 12, 15, 29];
+const TWO_LOGICS_ONCE_BROKEN: [u64; 8] = [2, 5, 7, 12, 15, 29, 10, 59];
 
 fn keeps_all_promises(seed: u64, faults: bool, logics: usize) {
     let report = run(Options { faults, logics, ..Options::of(seed) });

@@ -107,33 +107,47 @@ impl Core {
     fn canaries(&mut self, key: LinkKey) -> Vec<Route> {
         let is_alone = self.is_alone();
         let (now_ms, renew_ms) = (self.now.mono_ms, self.limits.renew_ms);
+        let begin = self.sweep_slot;
         let link = self.link(key);
         if is_alone || now_ms < link.canaries_at_ms {
             return Vec::new();
         }
         link.canaries_at_ms = now_ms + renew_ms;
-        let (gateway, epoch, begin) = (link.gateway, link.epoch, self.sweep_slot);
-        let slots = self.sessions.slots().max(1);
-        let mut canaries = Vec::new();
-        for slot in (begin..begin + CANARY_SLOTS.min(slots)).map(|slot| slot % slots) {
-            let Some(session) = self.sessions.in_slot(slot) else { continue };
+        let (gateway, epoch) = (link.gateway, link.epoch);
+        link.asked_again = std::mem::take(&mut link.suspects);
+        let suspects = link.asked_again.clone();
+        let should_be_bound = |session: &Session| {
             let is_there = ConnId::from_raw(session.conn).gateway() == gateway;
-            if is_there && session.phase == Phase::Live && !session.leaving {
-                canaries.push(route_of(session, gateway, epoch));
-            }
-            if canaries.len() == CANARIES {
+            is_there && session.phase == Phase::Live && !session.leaving
+        };
+        let suspected = suspects.iter().filter_map(|&conn| self.sessions.get(conn));
+        let mut canaries: Vec<Route> = suspected
+            .filter(|session| should_be_bound(session))
+            .map(|session| route_of(session, gateway, epoch))
+            .collect();
+        let slots = self.sessions.slots().max(1);
+        for slot in (begin..begin + CANARY_SLOTS.min(slots)).map(|slot| slot % slots) {
+            if canaries.len() >= CANARIES {
                 break;
             }
+            let session = self.sessions.in_slot(slot).filter(|session| should_be_bound(session));
+            canaries.extend(session.map(|session| route_of(session, gateway, epoch)));
         }
         canaries
     }
 
-    pub(super) fn on_lease_renewed(&mut self, key: LinkKey, held: bool) {
+    pub(super) fn on_lease_renewed(&mut self, key: LinkKey, held: bool, missing: Vec<u64>) {
         let renew_at_ms = self.now.mono_ms + self.limits.renew_ms;
         let Some(link) = self.links.get_mut(&key) else { return };
         link.leasing = false;
         link.renew_at_ms = renew_at_ms;
-        if !held {
+        // One that had none a while ago was not just replaced.
+        let lost = missing.iter().any(|conn| link.asked_again.contains(conn));
+        link.asked_again.clear();
+        if !missing.is_empty() && !lost {
+            link.suspects = missing;
+        }
+        if !held || lost {
             self.link(key).lost_lease = !self.is_alone();
             self.log_in_again(key);
             self.attach_lease(key);

@@ -74,6 +74,10 @@ pub struct Link {
     pub renew_at_ms: u64,
     /// The lease was lost, and with it the routes of other instances' sessions.
     pub lost_lease: bool,
+    /// Connections that had no route when it was looked for: perhaps just replaced.
+    pub suspects: Vec<u64>,
+    /// Those of them that are being looked for again.
+    pub asked_again: Vec<u64>,
     /// When routes are to be looked for next.
     pub canaries_at_ms: u64,
     /// A lease call is under way.
@@ -113,6 +117,8 @@ impl Link {
             leased: false,
             renew_at_ms: 0,
             lost_lease: false,
+            suspects: Vec::new(),
+            asked_again: Vec::new(),
             canaries_at_ms: 0,
             leasing: false,
             early: Vec::new(),

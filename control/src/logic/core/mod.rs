@@ -303,7 +303,7 @@ impl Core {
             Done::Retry(answers) => answers.into_iter().for_each(|it| self.on_located(it)),
             Done::Join(asks, heads) => self.on_join_heads(asks, heads),
             Done::Attached(key, result) => self.on_lease_attached(key, result),
-            Done::Renewed(key, held) => self.on_lease_renewed(key, held),
+            Done::Renewed(key, held, missing) => self.on_lease_renewed(key, held, missing),
         }
     }
 

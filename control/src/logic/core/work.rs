@@ -218,7 +218,7 @@ pub enum LeaseAsk {
         link: LinkKey,
         /// The lease, with the load.
         lease: GatewayLease,
-        /// Some connections that must have routes there: if none of them has, all routes were lost, and another instance has registered the lease again.
+        /// Some connections that should have routes there: if one has none for long, routes were lost, and another instance has registered the lease again.
         canaries: Vec<Route>,
     },
     /// End it.
@@ -315,8 +315,8 @@ pub enum Done {
     Join(Vec<JoinAsk>, Result<Vec<Head>>),
     /// The lease was registered, and what lost its route to those that were bound again; an error is a conflict: the process is outdated.
     Attached(LinkKey, Result<Vec<Route>>),
-    /// The lease was extended, or had run out.
-    Renewed(LinkKey, bool),
+    /// The lease was extended, or had run out; connections asked about that have no route.
+    Renewed(LinkKey, bool, Vec<u64>),
     /// The lease is gone.
     Detached,
 }

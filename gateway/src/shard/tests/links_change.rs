@@ -198,3 +198,29 @@ fn words_from_before_an_announcement_do_not_count() {
     rig.settle();
     assert_eq!(rig.frames(peer), [Got::Push(Own, 3), Got::Push(Own, 5), Got::Synced]);
 }
+
+#[test]
+fn a_connection_that_ends_before_the_walk_comes_to_it_ends_for_the_logic_that_had_it() {
+    let mut config = ShardConfig::default();
+    config.slice.announced_max = 1;
+    let mut rig = Rig::new(config);
+    let members = rig.members(20);
+    rig.reports.clear();
+    links(&mut rig, 2, &[(LINK.0, "logic"), (7, "second")]);
+    rig.turn();
+    members.iter().for_each(|&(peer, _)| rig.net.hang_up(peer, 0));
+    rig.settle();
+    for &(_, conn) in &members {
+        let mut ends = 0;
+        for report in &rig.reports {
+            let FromShard::Event { link, event, .. } = report else { continue };
+            let over = match event {
+                Kind::Closed(closed) => closed.conn == conn.raw(),
+                Kind::Moved(moved) => moved.conn == conn.raw(),
+                _ => false,
+            };
+            ends += usize::from(over && *link == LINK);
+        }
+        assert_eq!(ends, 1, "{conn:?}");
+    }
+}

@@ -291,7 +291,7 @@ fn at_once(data: &mut DataLayer, work: Work, _now: Now) -> Done {
         }
         Work::Retry(asks) => Done::Retry(asks.into_iter().map(|ask| retry(data, ask)).collect()),
         Work::Lease(LeaseAsk::Attach { link, .. }) => attached(link),
-        Work::Lease(LeaseAsk::Renew { link, .. }) => Done::Renewed(link, true),
+        Work::Lease(LeaseAsk::Renew { link, .. }) => Done::Renewed(link, true, Vec::new()),
         Work::Lease(LeaseAsk::Detach { .. }) => Done::Detached,
         other => panic!("not part of the model: {other:?}"),
     }
