@@ -207,7 +207,7 @@ impl Gateway {
             done += self.take().await;
         }
         if again {
-            self.report(vec![event::Kind::Announced(Announced {})]).await;
+            self.report(vec![event::Kind::Announced(Announced::default())]).await;
         }
     }
 

@@ -29,6 +29,11 @@ impl LinkSet {
         Self { revision, links }
     }
 
+    /// The same links at a later revision.
+    pub fn at(&self, revision: u64) -> Self {
+        Self { revision, links: Arc::clone(&self.links) }
+    }
+
     /// Whether nobody is attached.
     pub fn is_empty(&self) -> bool {
         self.links.is_empty()

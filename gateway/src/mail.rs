@@ -37,8 +37,8 @@ pub enum ToShard {
     /// `FromShard::Opened` (`again`, or not if its verdict is still out), and as `Moved` to the one that had it, then reports `FromShard::Announced`. While the set is empty, events
     /// of connections are not reported, and logins are admitted by the shard itself after a while.
     Links(Arc<LinkSet>),
-    /// Every session is announced again, whoever's it is.
-    AnnounceAgain,
+    /// Every session is announced again, whoever's it is; then the shard reports `FromShard::Announced` of this revision.
+    AnnounceAgain(u64),
     /// Ask clients to go: this many per second (0: at once), then close after the grace time.
     Drain {
         /// Connections a second; 0: all at once.

@@ -242,7 +242,7 @@ impl World {
             self.ledger.pushes.get(&push.message).map_or(0, |it| it.push.expires_at_ms);
         let expired = expires_ms != 0 && expires_ms <= self.clock.latest_unix();
         // Sent again by who took the part of the queue over: what is from before the device began may then come to it late.
-        let again = self.options.logics > 1 && self.ledger.sendings(push.message) > 1;
+        let again = self.options.logics > 1 && self.queue.handed(push.message) > 1;
         let topical = push.kind == ChannelKind::Topic;
         let excused = topical || had || recalled || early || expired || again;
         if push.seq <= *last && !excused {
@@ -256,21 +256,19 @@ impl World {
     fn check_live(&mut self, conn: &mut Conn, push: &Delivered, name: &str, accepted: &Accepted) {
         let times = conn.live.entry(push.message).or_default();
         *times += 1;
-        // A logic may lose its share of the queue and get it back.
-        let shares = if self.options.logics > 1 { 2 } else { 1 };
-        if *times > shares * self.ledger.sendings(push.message) {
+        if *times > self.queue.handed(push.message) {
             self.violate(Invariant::LiveOnce, format!("{name} came again"));
         }
         let early = conn.welcome_ms.is_none_or(|welcome_ms| accepted.at_ms <= welcome_ms);
-        // Its receivers may have been looked up again, and it comes when they are found.
-        let late = self.retries() > accepted.retries;
+        // Its receivers were looked up again, and it comes when they are found.
+        let late = self.ledger.retried.contains(&push.message);
         if push.kind == ChannelKind::Own && (early || late) {
             return;
         }
         let last = conn.live_last.entry((push.kind as i32, push.topic.clone())).or_default();
         let before = std::mem::replace(last, push.seq.max(*last));
         // Of two logics that had the record, the later one may be heard first.
-        let twice = self.options.logics > 1 && self.ledger.sendings(push.message) > 1;
+        let twice = self.options.logics > 1 && self.queue.handed(push.message) > 1;
         if push.seq <= before && !twice {
             self.violate(Invariant::LiveInOrder, format!("{name} after {before}"));
         }

@@ -12,8 +12,6 @@ pub struct Accepted {
     pub push: Push,
     /// When, monotonic.
     pub at_ms: u64,
-    /// Look-ups of receivers repeated before.
-    pub retries: u64,
 }
 
 /// Everything accepted and received.
@@ -29,8 +27,8 @@ pub struct Ledger {
     pub purged: BTreeSet<(LogKey, u64)>,
     /// By device: kept messages received. For version 0 its socket took it, for version 1 the client read it.
     pub received: BTreeMap<DeviceId, BTreeSet<u64>>,
-    /// By message: the lives of logic that sent it to who is connected.
-    pub sent_by: BTreeMap<u64, BTreeSet<u64>>,
+    /// Live messages of which some receivers were looked up again.
+    pub retried: BTreeSet<u64>,
     /// Messages that such a life took from the queue although an earlier one may have: those were accepted before it began.
     pub taken_again: BTreeSet<u64>,
     /// Records seen up to here.
@@ -39,11 +37,11 @@ pub struct Ledger {
 
 impl Ledger {
     /// Notes what the queue has accepted.
-    pub fn note(&mut self, record: &Record, now_ms: u64, retries: u64) {
+    pub fn note(&mut self, record: &Record, now_ms: u64) {
         self.offset = record.offset;
         match record.job.as_ref().and_then(|job| job.kind.as_ref()) {
             Some(job::Kind::Push(push)) => {
-                let accepted = Accepted { push: push.clone(), at_ms: now_ms, retries };
+                let accepted = Accepted { push: push.clone(), at_ms: now_ms };
                 match self.pushes.get_mut(&push.id) {
                     // Another part of a list of users.
                     Some(known) => known.push.users.extend(push.users.iter().cloned()),
@@ -59,16 +57,10 @@ impl Ledger {
     }
 
     /// A life of logic, begun at a time, sends a message to who is connected.
-    pub fn send(&mut self, message: u64, (life, since_ms): (u64, u64)) {
-        self.sent_by.entry(message).or_default().insert(life);
+    pub fn send(&mut self, message: u64, since_ms: u64) {
         if self.pushes.get(&message).is_some_and(|accepted| accepted.at_ms < since_ms) {
             self.taken_again.insert(message);
         }
-    }
-
-    /// How often it was taken from the queue and sent.
-    pub fn sendings(&self, message: u64) -> usize {
-        self.sent_by.get(&message).map_or(0, BTreeSet::len)
     }
 
     /// Whether a device has had a kept message.

@@ -7,12 +7,13 @@ use crate::random::Random;
 use crate::share::Share;
 use crate::store::EPOCH;
 use crate::words::in_words;
-use gpusher_control::logic::core::work::{Done, Lane};
+use gpusher_control::logic::core::work::{Done, Lane, Work};
 use gpusher_control::logic::core::{Core, LinkKey};
 use gpusher_control::logic::{Counters, Data, Limits, perform};
 use gpusher_control::message_id::MessageIds;
 use gpusher_proto::gateway::{App, Attach, ToGateway, from_gateway, to_gateway};
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub struct Logic {
     pub damage_permille: u64,
     /// Those that were.
     pub damaged: Rc<Cell<u64>>,
+    /// Live messages of which receivers are looked up again.
+    pub retried: BTreeSet<u64>,
     /// A bug to be found.
     pub canary: Option<Canary>,
 }
@@ -56,6 +59,7 @@ pub fn limits() -> Limits {
     Limits {
         batch_records: 5,
         jobs_open: 64,
+        held_back: 1_000,
         backlog_commands: 64,
         login_batch: 3,
         replays: 2,
@@ -104,6 +108,7 @@ impl Logic {
             counters,
             damage_permille: 0,
             damaged: Rc::default(),
+            retried: BTreeSet::new(),
             canary: None,
         }
     }
@@ -206,6 +211,9 @@ impl Logic {
     fn take_work(&mut self) {
         for lane in Lane::ALL {
             while let Some(work) = self.core.take_work(lane) {
+                if let Work::Retry(asks) = &work {
+                    self.retried.extend(asks.iter().map(|ask| ask.receivers.push.id));
+                }
                 self.works.push(Box::pin(perform(self.data.clone(), work)));
             }
         }

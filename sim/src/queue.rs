@@ -20,6 +20,8 @@ struct Inner {
     /// By part: done up to here.
     done: Vec<u64>,
     consumed: BTreeSet<String>,
+    /// By message and part: how often it was handed out.
+    handed: BTreeMap<(u64, usize), usize>,
 }
 
 /// The queue. Clones share their records.
@@ -79,6 +81,24 @@ impl MemoryQueue {
         let inner = self.inner.lock();
         let offsets = inner.parts[part].range(offset + 1..).take(limit);
         offsets.map(|offset| inner.records[offset].clone()).collect()
+    }
+
+    /// A record of a part is handed to a member.
+    pub fn hand_out(&self, part: usize, record: &Record) {
+        if let Some(job::Kind::Push(push)) = record.job.as_ref().and_then(|job| job.kind.as_ref()) {
+            *self.inner.lock().handed.entry((push.id, part)).or_default() += 1;
+        }
+    }
+
+    /// How often a message was handed out at most, of any part.
+    pub fn handed(&self, message: u64) -> usize {
+        let inner = self.inner.lock();
+        inner
+            .handed
+            .range((message, 0)..=(message, usize::MAX))
+            .map(|(_, &times)| times)
+            .max()
+            .unwrap_or(0)
     }
 
     /// How far a part is done.

@@ -69,6 +69,7 @@ impl Share {
             }
             for record in self.queue.of_part(part, *read, limit - records.len()) {
                 *read = record.offset;
+                self.queue.hand_out(part, &record);
                 self.last += 1;
                 self.open.push_back((self.last, part, record.offset));
                 records.push(Record { offset: self.last, ..record });

@@ -124,8 +124,8 @@ pub(crate) struct LogicPlace {
     pub(crate) down_until_ms: u64,
     /// It connects to each gateway not before.
     pub(crate) connect_at_ms: [u64; GATEWAYS],
-    /// Number of the present process, and when it began.
-    pub(crate) life: (u64, u64),
+    /// When the present process began.
+    pub(crate) since_ms: u64,
     /// The queue's only part was done up to here when it began.
     pub(crate) life_since_offset: u64,
     /// Of all its processes.
@@ -314,7 +314,7 @@ impl World {
         let names: Vec<String> =
             (1..=self.logics.len()).map(|number| format!("logic-{number}")).collect();
         let place = &mut self.logics[number];
-        place.life = (self.lives, now_ms);
+        place.since_ms = now_ms;
         place.life_since_offset = self.queue.done_of(0);
         let data = Data {
             store: Arc::new(self.store.clone()),
@@ -459,9 +459,10 @@ impl World {
     }
 
     fn turn_each(&mut self) {
-        let Self { logics, random, .. } = self;
+        let Self { logics, random, ledger, .. } = self;
         for logic in logics.iter_mut().filter_map(|place| place.process.as_mut()) {
             logic.turn(GATEWAYS, random);
+            ledger.retried.append(&mut logic.retried);
         }
     }
 
@@ -470,7 +471,7 @@ impl World {
         let now_ms = self.clock.ms();
         let mut recalls = Vec::new();
         let mut commands = Vec::new();
-        let LogicPlace { process, life, .. } = &mut self.logics[which];
+        let LogicPlace { process, since_ms, .. } = &mut self.logics[which];
         let Some(logic) = process else { return };
         for stream in &mut logic.streams {
             let number = stream.gateway;
@@ -480,7 +481,7 @@ impl World {
                 if matches!(&message.kind, Some(to_gateway::Kind::Batch(_))) {
                     recalls.extend(owed.drain(..).map(|message| (number, message)));
                 }
-                pushes_in(message).for_each(|message| self.ledger.send(message, *life));
+                pushes_in(message).for_each(|message| self.ledger.send(message, *since_ms));
                 commands.extend(
                     commands_in(message).map(|command| format!("{number} <- {which} {command}")),
                 );
@@ -496,13 +497,8 @@ impl World {
     /// What the queue has taken since the last step is accepted.
     fn accept_records(&mut self) {
         for record in self.queue.after(self.ledger.offset, usize::MAX) {
-            self.ledger.note(&record, self.clock.ms(), self.retries());
+            self.ledger.note(&record, self.clock.ms());
         }
-    }
-
-    /// Look-ups of receivers that were repeated.
-    pub(crate) fn retries(&self) -> u64 {
-        self.logics.iter().map(|place| place.counters.get(Count::Retries)).sum()
     }
 
     /// Publishes as the web role does.

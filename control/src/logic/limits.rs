@@ -12,6 +12,9 @@ pub struct Limits {
     pub batch_bytes: usize,
     /// Records taken and not committed.
     pub jobs_open: usize,
+    /// The same while records are held back that a gateway whose link broke has yet to hear of: those that are done behind them count only here. Beyond
+    /// it they are given up.
+    pub held_back: usize,
     /// Commands waiting for one gateway's credit; more than that, and the queue is not read.
     pub backlog_commands: usize,
     /// Bytes waiting for one gateway's credit.
@@ -76,6 +79,7 @@ impl Default for Limits {
             batch_records: 512,
             batch_bytes: 8 << 20,
             jobs_open: 8_192,
+            held_back: 65_536,
             backlog_commands: 16_384,
             backlog_bytes: 64 << 20,
             stall_ms: 30_000,

@@ -91,9 +91,10 @@ async fn a_record_waits_for_a_gateway_that_may_have_missed_it() {
     other.nothing_more().await;
     assert_eq!(world.queue.committed(), 0, "or it would be lost if this instance died");
     let mut gateway = Gateway::attach(&a, 1).await;
-    world.committed(2).await;
+    assert_eq!(world.queue.committed(), 0, "it has not announced everybody since");
     gateway.nothing_more().await;
     assert_eq!(gateway.asked_again, 1);
+    world.committed(2).await;
     a.stop().await;
     b.stop().await;
 }

@@ -9,7 +9,7 @@ async fn until_it_is_cut_off() {
     let logic = world.start().await;
     let mut starved = Gateway::attach_without_credit(&logic, 1).await;
     starved.credit(3).await;
-    starved.report(event::Kind::Announced(Announced {})).await;
+    starved.report(event::Kind::Announced(Announced::default())).await;
     let mut other = Gateway::attach(&logic, 2).await;
     starved.log_in(login("ann", "phone")).await;
     let (bob, _) = other.log_in(login("bob", "phone")).await;

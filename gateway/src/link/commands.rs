@@ -6,7 +6,7 @@ use super::joins::LOGIN;
 use super::logic::Logic;
 use super::membership::Key;
 use super::split::Split;
-use crate::mail::{LinkId, ToShard};
+use crate::mail::LinkId;
 use crate::metrics::LinkCount;
 use gpusher_proto::gateway::{
     Answer, ChannelKind, Delivery, Handed, Message, Outcome, ToGateway, command, delivery, event,
@@ -60,10 +60,7 @@ impl Hub {
                 self.give_back(id);
             }
             Some(command::Kind::AnnounceAgain(_)) => {
-                // Who has just attached alone is told of everybody in any case.
-                if self.attached() > 1 {
-                    self.post_to_all(|| ToShard::AnnounceAgain);
-                }
+                self.announce_again(id);
                 self.give_back(id);
             }
             Some(command::Kind::Answer(answer)) => return self.on_answer(id, answer),

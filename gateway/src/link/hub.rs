@@ -224,6 +224,25 @@ impl Hub {
         }
     }
 
+    /// Something may have passed sessions by, whoever's they are: all are announced again, and the logic that asks hears when they have been.
+    pub(super) fn announce_again(&mut self, id: LinkId) {
+        let is_alone = self.attached() == 1;
+        // Who has attached alone is told of everybody in any case, or has been.
+        self.revision += u64::from(!is_alone);
+        let revision = self.revision;
+        let Some(logic) = self.logic(id) else { return };
+        logic.asked_again += 1;
+        let again = logic.asked_again;
+        match (is_alone, logic.announce_due) {
+            (true, Some(_)) => {}
+            (true, None) => logic.outgoing.push(event::Kind::Announced(Announced { again })),
+            (false, _) => {
+                logic.announce_due = Some(revision);
+                self.post_to_all(|| ToShard::AnnounceAgain(revision));
+            }
+        }
+    }
+
     /// How many logics there are.
     pub(super) fn attached(&self) -> usize {
         self.logics.iter().filter(|logic| logic.name.is_some()).count()
@@ -299,7 +318,8 @@ impl Hub {
         for logic in &mut self.logics {
             if logic.announce_due.is_some_and(|due| due <= reached) {
                 logic.announce_due = None;
-                logic.outgoing.push(event::Kind::Announced(Announced {}));
+                let again = logic.asked_again;
+                logic.outgoing.push(event::Kind::Announced(Announced { again }));
             }
         }
     }

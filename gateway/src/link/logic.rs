@@ -24,6 +24,8 @@ pub(crate) struct Logic {
     pub peers: Vec<String>,
     /// Revision of the link set that brought it in, until every shard has reached it and `Announced` is sent.
     pub announce_due: Option<u64>,
+    /// How often it has asked for everybody again.
+    pub asked_again: u32,
     /// Membership changes it has acknowledged.
     pub acknowledged: u64,
     /// Last membership change it was sent.
@@ -130,6 +132,7 @@ impl Logic {
             name: None,
             peers: Vec::new(),
             announce_due: None,
+            asked_again: 0,
             acknowledged: 0,
             informed: 0,
             owes_since: None,

@@ -33,8 +33,10 @@ impl<D: Driver, C: Clock> Shard<D, C> {
     }
 
     /// Something may have passed all sessions by.
-    pub(super) fn announce_all(&mut self) {
-        self.begin_walk(self.links.clone(), true);
+    pub(super) fn announce_all(&mut self, revision: u64) {
+        let before = self.links.clone();
+        self.links = Arc::new(before.at(revision));
+        self.begin_walk(before, true);
     }
 
     fn begin_walk(&mut self, last: Arc<LinkSet>, all: bool) {

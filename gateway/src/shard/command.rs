@@ -40,7 +40,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             }
             ToShard::Apps(apps) => self.apps = Some(apps),
             ToShard::Links(links) => self.on_links(links),
-            ToShard::AnnounceAgain => self.announce_all(),
+            ToShard::AnnounceAgain(revision) => self.announce_all(revision),
             ToShard::Drain { rate, reason, grace_ms, target } => {
                 self.on_drain(rate, reason, grace_ms, target);
             }

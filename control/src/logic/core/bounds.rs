@@ -76,3 +76,23 @@ fn clients_messages_beyond_the_bounds_are_refused() {
     assert_eq!(answer_to(0), Some(login::code::NOT_AVAILABLE), "too many messages");
     assert_eq!(core.counters.get(Count::UpstreamRefused), 3);
 }
+
+#[test]
+fn records_held_back_for_a_gateway_are_bounded() {
+    let limits = Limits { jobs_open: 4, held_back: 10, ..Limits::default() };
+    let ids = Arc::new(MessageIds::new(1));
+    let mut core = Core::new(limits, Arc::default(), ids, 5, false);
+    core.set_time(Now { mono_ms: 1, unix_ms: 1 });
+    core.unlinked.insert(2, u64::MAX);
+    for offset in 1..=10 {
+        assert!(core.has_room(), "those that are done do not count as open");
+        core.progress.begin(offset);
+        core.owe(2, offset);
+        core.progress.finish_part(offset);
+        assert_eq!((core.take_commit(), core.progress.unfinished()), (None, 1));
+    }
+    assert!(!core.has_room());
+    core.give_up_owed();
+    assert_eq!((core.take_commit(), core.counters.get(Count::OwedGivenUp)), (Some(10), 1));
+    assert!(core.has_room());
+}

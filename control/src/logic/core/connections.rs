@@ -27,7 +27,8 @@ impl Core {
     }
 
     /// All sessions of a gateway are known.
-    pub(super) fn on_gateway_announced(&mut self, key: LinkKey) {
+    pub(super) fn on_gateway_announced(&mut self, key: LinkKey, again: u32) {
+        self.settle_owed(key, again);
         let link = self.link(key);
         link.announced = true;
         link.complete = true;
@@ -55,11 +56,11 @@ impl Core {
         let unsent = link.drop_backlog();
         if !clean && !self.is_alone() {
             let kept = parts.values().filter_map(Part::kept_offset);
-            let first = kept.chain(unsent.iter().copied()).min();
+            let first = kept.chain(unsent.iter().copied()).chain(link.owed).min();
             first.into_iter().for_each(|offset| self.owe(link.gateway, offset));
         }
         self.finish_parts(parts.into_values());
-        unsent.into_iter().for_each(|offset| self.progress.finish_part(offset));
+        unsent.into_iter().chain(link.owed).for_each(|offset| self.progress.finish_part(offset));
         let of_gateway =
             |session: &&Session| ConnId::from_raw(session.conn).gateway() == link.gateway;
         let conns: Vec<u64> =

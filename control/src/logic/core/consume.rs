@@ -27,16 +27,22 @@ impl Core {
             let (commands, bytes) = link.backlog();
             commands >= self.limits.backlog_commands || bytes >= self.limits.backlog_bytes
         };
-        self.incoming.is_empty()
-            && self.progress.len() < self.limits.jobs_open
-            && !self.links.values().any(full)
+        self.incoming.is_empty() && !self.is_full() && !self.links.values().any(full)
+    }
+
+    fn is_full(&self) -> bool {
+        let Limits { jobs_open, held_back, .. } = self.limits;
+        match self.holds_back() {
+            true => self.progress.unfinished() >= jobs_open || self.progress.len() >= held_back,
+            false => self.progress.len() >= jobs_open,
+        }
     }
 
     /// Records come that another instance may have worked on: it may have handled a recall, and not committed the push before it. For some time
     /// it is asked about each push, as at the start.
     pub fn on_took_over(&mut self) {
         // They come between those that were this instance's before.
-        self.repeats_left = 2 * (2 * self.limits.jobs_open + self.limits.batch_records);
+        self.repeats_left = 2 * repeats_max(&self.limits, false);
     }
 
     /// Records come, in the order of the queue.
@@ -388,6 +394,12 @@ fn push_of(record: &Record) -> Option<&Push> {
         job::Kind::Push(push) => Some(push),
         _ => None,
     }
+}
+
+/// The first records of an instance, those that another may have taken and not committed among them.
+pub(super) fn repeats_max(limits: &Limits, alone: bool) -> usize {
+    let taken = if alone { limits.jobs_open } else { limits.held_back };
+    2 * taken + limits.batch_records
 }
 
 fn content_bytes(record: &Record) -> usize {

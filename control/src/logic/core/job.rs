@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 #[derive(Debug, Default)]
 pub struct Progress {
     open: VecDeque<Open>,
+    /// Those of them that have parts to be done.
+    unfinished: usize,
     last_offset: Option<u64>,
 }
 
@@ -24,12 +26,16 @@ impl Progress {
         }
         self.last_offset = Some(offset);
         self.open.push_back(Open { offset, parts: 1 });
+        self.unfinished += 1;
         true
     }
 
     /// Adds a part to an unfinished record.
     pub fn add_part(&mut self, offset: u64) {
-        self.find(offset).parts += 1;
+        let record = self.find(offset);
+        record.parts += 1;
+        let is_first = record.parts == 1;
+        self.unfinished += usize::from(is_first);
     }
 
     /// One part is done.
@@ -37,6 +43,8 @@ impl Progress {
         let record = self.find(offset);
         assert!(record.parts > 0, "a part finished twice");
         record.parts -= 1;
+        let is_last = record.parts == 0;
+        self.unfinished -= usize::from(is_last);
     }
 
     /// Removes finished records from the front; the offset to commit, if it moved.
@@ -51,6 +59,11 @@ impl Progress {
     /// Records taken and not committed.
     pub fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// Those that are not done.
+    pub fn unfinished(&self) -> usize {
+        self.unfinished
     }
 
     /// Whether nothing is open.
@@ -76,9 +89,9 @@ mod tests {
         progress.add_part(3);
         progress.finish_part(4);
         progress.finish_part(3);
-        assert_eq!(progress.committable(), None);
+        assert_eq!((progress.committable(), progress.len(), progress.unfinished()), (None, 3, 2));
         progress.finish_part(3);
-        assert_eq!(progress.committable(), Some(4));
+        assert_eq!((progress.committable(), progress.unfinished()), (Some(4), 1));
         progress.finish_part(9);
         assert_eq!(progress.committable(), Some(9));
         assert!(progress.is_empty());

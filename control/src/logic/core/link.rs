@@ -86,6 +86,10 @@ pub struct Link {
     pub(super) early: Vec<Waiting>,
     /// It has announced the sessions that are this instance's.
     pub announced: bool,
+    /// How often it was asked to announce everybody again.
+    pub announcements_asked: u32,
+    /// The first record that it may have missed before it was asked: done when it has announced everybody.
+    pub owed: Option<u64>,
     /// It has announced all its memberships.
     pub complete: bool,
     /// Other instances share it: names of all, sorted. Empty: this one is alone.
@@ -123,6 +127,8 @@ impl Link {
             leasing: false,
             early: Vec::new(),
             announced: false,
+            announcements_asked: 0,
+            owed: None,
             complete: false,
             logics: Vec::new(),
             load: Load { connections_max: hello.connections_max, ..Load::default() },

@@ -46,7 +46,24 @@ impl Core {
     pub(super) fn announce_again(&mut self, key: LinkKey) {
         let gateway = self.link(key).gateway;
         let owed = self.owed.remove(&gateway);
-        self.link(key).push(command::Kind::AnnounceAgain(AnnounceAgain {}), owed);
+        let link = self.link(key);
+        let both = link.owed.zip(owed);
+        link.owed = both.map(|(one, two)| one.min(two)).or(link.owed).or(owed);
+        link.announcements_asked += 1;
+        link.push(command::Kind::AnnounceAgain(AnnounceAgain {}), None);
+        both.into_iter().for_each(|(one, two)| self.progress.finish_part(one.max(two)));
+    }
+
+    /// A gateway has announced everybody as often as it was asked to: what it missed before is replayed.
+    pub(super) fn settle_owed(&mut self, key: LinkKey, again: u32) {
+        let link = self.link(key);
+        let owed = if again >= link.announcements_asked { link.owed.take() } else { None };
+        owed.into_iter().for_each(|offset| self.progress.finish_part(offset));
+    }
+
+    /// Whether records are held back for gateways that may have missed them.
+    pub(super) fn holds_back(&self) -> bool {
+        !self.owed.is_empty() || self.links.values().any(|link| link.owed.is_some())
     }
 
     /// A kept push has not reached a gateway for certain: keeps a part of its record, if that is the first.
@@ -77,14 +94,17 @@ impl Core {
 
     /// Gateways that do not come back do not hold the queue up: nor do many records.
     pub(super) fn give_up_owed(&mut self) {
-        let crowded = self.progress.len() >= self.limits.jobs_open / 2;
+        let crowded = self.progress.len() >= self.limits.held_back;
         let now_ms = self.now.mono_ms;
         let unlinked = &self.unlinked;
         let over = |gateway: &u32| unlinked.get(gateway).is_none_or(|&until_ms| now_ms >= until_ms);
         let over: Vec<u32> = self.owed.keys().copied().filter(|it| crowded || over(it)).collect();
-        for gateway in over {
+        let mut given_up: Vec<u64> = over.iter().filter_map(|it| self.owed.remove(it)).collect();
+        if crowded {
+            given_up.extend(self.links.values_mut().filter_map(|link| link.owed.take()));
+        }
+        for offset in given_up {
             self.count(Count::OwedGivenUp, 1);
-            let offset = self.owed.remove(&gateway).expect("listed");
             self.progress.finish_part(offset);
         }
     }

@@ -38,7 +38,7 @@ impl Gateway {
     pub(crate) async fn attach(logic: &Logic, number: u32) -> Self {
         let gateway = Self::attach_without_credit(logic, number).await;
         gateway.credit(100_000).await;
-        gateway.report(event::Kind::Announced(Announced {})).await;
+        gateway.report(event::Kind::Announced(Announced::default())).await;
         gateway
     }
 
@@ -136,7 +136,11 @@ impl Gateway {
             while let Some(command) = self.commands.pop_front() {
                 match command {
                     command::Kind::Apps(_) => {}
-                    command::Kind::AnnounceAgain(_) => self.asked_again += 1,
+                    command::Kind::AnnounceAgain(_) => {
+                        self.asked_again += 1;
+                        let again = self.asked_again;
+                        self.report(event::Kind::Announced(Announced { again })).await;
+                    }
                     command => return command,
                 }
             }

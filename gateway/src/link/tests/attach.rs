@@ -24,7 +24,7 @@ async fn announced_follows_the_sessions_of_every_shard() {
     assert!(matches!(logic.event().await, event::Kind::Opened(opened) if opened.again));
     logic.hears_nothing().await;
     rig.report(vec![FromShard::Announced { shard: 1, revision }]);
-    assert_eq!(logic.event().await, event::Kind::Announced(Announced {}));
+    assert_eq!(logic.event().await, event::Kind::Announced(Announced::default()));
 }
 
 #[tokio::test(start_paused = true)]

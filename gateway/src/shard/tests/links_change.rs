@@ -171,7 +171,7 @@ fn an_announced_session_is_as_old_as_it_is() {
     let since_ms = rig.unix_ms() as i64;
     let (_, conn) = rig.member("alice");
     rig.pass_ms(60_000);
-    rig.tell(ToShard::AnnounceAgain);
+    rig.tell(ToShard::AnnounceAgain(9));
     let (again, opened) = rig.opened();
     assert_eq!((again, opened.again), (conn, true));
     assert!((opened.at_ms - since_ms).abs() <= 32, "{since_ms} {opened:?}");
@@ -181,7 +181,7 @@ fn an_announced_session_is_as_old_as_it_is() {
 fn words_from_before_an_announcement_do_not_count() {
     let mut rig = Rig::new(ShardConfig::default());
     let (peer, conn) = rig.member("alice");
-    rig.tell(ToShard::AnnounceAgain);
+    rig.tell(ToShard::AnnounceAgain(9));
     let (_, opened) = rig.opened();
     let announcement = opened.announcement;
     assert_ne!(announcement, 0, "the same logic may have sent something before it hears of this");

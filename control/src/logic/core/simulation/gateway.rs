@@ -94,7 +94,7 @@ impl GatewayModel {
             let opened = Opened { again, at_ms, ..connection.opened.clone() };
             self.events.push_back(event::Kind::Opened(opened));
         }
-        self.events.push_back(event::Kind::Announced(Announced {}));
+        self.events.push_back(event::Kind::Announced(Announced::default()));
     }
 
     pub(super) fn detach(&mut self) -> Option<LinkKey> {
