@@ -191,9 +191,10 @@ impl Session {
         self.rare().map_or(0, |rare| rare.reported_own)
     }
 
-    /// The gateway has reported on a message of the own channel. Only version 0's cursor goes by it.
+    /// The gateway has reported on a message of the own channel. Only version 0's cursor goes by it. Once the connection is on its way out, it is not there
+    /// for what comes, and a later message that has expired says nothing of one before it.
     pub fn report_own(&mut self, seq: u64) {
-        if self.version == 0 && seq > self.acked[0] {
+        if self.version == 0 && !self.leaving && seq > self.acked[0] {
             let reported = &mut self.rare_mut().reported_own;
             *reported = (*reported).max(seq);
         }
