@@ -69,8 +69,16 @@ impl Server {
     /// Kills it (SIGKILL), and what it has started.
     pub(crate) fn kill(&self, folder: &Folder) {
         let Some(mut child) = lock(&self.child).take() else { return };
+        signal("STOP", child.id());
+        let children = children(child.id());
         signal("KILL", child.id());
         child.wait().expect("it is our child");
+        // Until the last of them has ended, PostgreSQL's memory is taken.
+        let deadline = Instant::now() + PATIENCE;
+        while children.iter().any(|pid| is_running(*pid)) {
+            assert!(Instant::now() < deadline, "{}: {children:?} do not end", self.name);
+            sleep(PAUSE);
+        }
         folder.forget_process(self.name);
     }
 
@@ -105,6 +113,18 @@ fn signal(signal: &str, pid: u32) {
     let mut kill = Command::new("sh");
     kill.args(["-c", SIGNAL, "signal", signal, &pid.to_string()]);
     kill.stderr(Stdio::null()).status().expect("sh starts");
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    list.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
+/// A process that has ended may wait for somebody to ask for its end.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit(") ").next().and_then(|rest| rest.chars().next());
+    state.is_some_and(|state| !matches!(state, 'Z' | 'X'))
 }
 
 impl Drop for Server {

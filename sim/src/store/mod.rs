@@ -228,7 +228,7 @@ impl Store for MemoryStore {
     }
 
     async fn get_status(&self, message: u64) -> Result<Option<Status>> {
-        self.call("get status", |tables, _| Ok(tables.reports.status(message))).await
+        self.call("get status", |tables, _| Ok(tables.status(message))).await
     }
 
     async fn get_user_status(&self, message: u64, user: &str) -> Result<UserStatus> {

@@ -1,6 +1,6 @@
 //! Statuses, dead letters, clients' messages to the application.
 
-use super::log::is_over;
+use super::log::{Log, is_over};
 use super::{Tables, invalid, page_limit};
 use gpusher_control::error::Result;
 use gpusher_control::logic::core::status::add_counts;
@@ -114,6 +114,27 @@ impl Reports {
 }
 
 impl Tables {
+    /// Of a kept push also if its counters were lost: what its message tells.
+    pub(super) fn status(&self, message: u64) -> Option<Status> {
+        let known = self.reports.status(message);
+        if known.is_some_and(|status| status.accepted_at_ms != 0) {
+            return known;
+        }
+        let copy = |log: &Log| log.by_id.get(&message).map(|seq| log.entries[seq].clone());
+        let copies: Vec<Push> = self.logs.values().filter_map(copy).collect();
+        let Some(push) = copies.first() else { return known };
+        let known = known.unwrap_or_default();
+        Some(Status {
+            id: message,
+            app_id: push.app_id,
+            r#type: push.r#type,
+            accepted_at_ms: push.accepted_at_ms,
+            expires_at_ms: push.expires_at_ms,
+            stored: known.stored.max(copies.len() as u64),
+            ..known
+        })
+    }
+
     pub(super) fn user_status(&self, message: u64, user: &str, now_ms: i64) -> UserStatus {
         let recalled = self.recalled.contains_key(&message);
         let mut status = UserStatus { recalled, ..UserStatus::default() };
