@@ -8,8 +8,14 @@ use crate::server::{Server, one_process};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::Command;
 
-/// A small heap, and a compiler that starts fast.
-const JVM: [&str; 4] = ["-Xmx256m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// A small heap, a compiler that starts fast, and a word where something fails.
+const JVM: [&str; 5] = [
+    "-Xmx256m",
+    "-Xms64m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+];
 
 /// A Kafka broker that is its own controller (KRaft).
 #[derive(Debug)]

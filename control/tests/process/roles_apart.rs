@@ -1,7 +1,8 @@
 //! Gateway, logic, web and message as four processes, started in the order in which each lacks the next one; tokens and keys required.
 //! They find each other, a push arrives, and so does one after the message role was killed and started again.
 
-use crate::support::{Client, Control, free_port, output};
+use crate::support::{Client, Control, output};
+use gpusher_testbed::free_port;
 
 const KEY: &str = "key-0123456789abcdef";
 const SECRETS: [(&str, &str); 3] = [

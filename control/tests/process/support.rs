@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -24,11 +24,6 @@ pub(crate) fn command(arguments: &[&str], settings: &[(&str, &str)]) -> Command 
 /// Runs it to its end.
 pub(crate) fn output(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
     command(arguments, settings).output().unwrap()
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A process that prints its summary when it works. Killed when dropped.

@@ -4,8 +4,9 @@ pub(crate) mod forerunner;
 mod metrics;
 pub(crate) mod version1;
 
+use gpusher_testbed::free_port;
 use serde_json::{Value, json};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -37,7 +38,7 @@ impl System {
 
     /// As `start`, with further environment variables.
     pub(crate) async fn start_with(data: &Path, environment: &[(&str, &str)]) -> Self {
-        let ports = free_ports();
+        let ports = Ports { clients: free_port(), web: free_port(), admin: free_port() };
         let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
         let environment: Vec<_> = environment.iter().map(owned).collect();
         let child = spawn(data, ports, &environment);
@@ -165,12 +166,4 @@ fn spawn(data: &Path, ports: Ports, environment: &[(String, String)]) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .expect("gpusher-control starts")
-}
-
-/// Ports that were free a moment ago. Held together, so that they differ.
-fn free_ports() -> Ports {
-    let held: Vec<TcpListener> =
-        (0..3).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-    let port = |index: usize| held[index].local_addr().expect("bound").port();
-    Ports { clients: port(0), web: port(1), admin: port(2) }
 }
