@@ -71,6 +71,11 @@ impl Phase {
         (!self.is_saturated()).then(|| (f64::from(index) * 1e9 / self.rate_per_s) as u64)
     }
 
+    /// Time from one request to the next.
+    pub(super) fn gap_ns(&self) -> u64 {
+        (f64::from(self.batch) * 1e9 / self.rate_per_s) as u64
+    }
+
     pub(super) fn is_saturated(&self) -> bool {
         self.rate_per_s.is_infinite()
     }
