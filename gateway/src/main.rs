@@ -16,6 +16,7 @@ use gpusher_gateway::boot::BootError;
 use gpusher_gateway::config::{Auth, DEFAULTS, DiscoveryConfig, Io, RuntimeConfig};
 use gpusher_gateway::doctor::{Finding, Verdict, examine};
 use gpusher_gateway::gateway::Gateway;
+use gpusher_sys::scheduling::{SHORT_SLICE, set_slice};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -137,6 +138,9 @@ fn refuse(code: u8, text: &str) -> ExitCode {
 }
 
 fn run(config: RuntimeConfig) -> ExitCode {
+    if let Err(error) = set_slice(Some(SHORT_SLICE)) {
+        tracing::warn!(%error, "no short turns on the processor: pushes are slower where others fill it");
+    }
     let runtime = match runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
     {
         Ok(runtime) => runtime,

@@ -9,6 +9,7 @@ use gpusher_sys::choose::{IoDriver, OpenError};
 use gpusher_sys::driver::Driver;
 use gpusher_sys::epoll::Epoll;
 use gpusher_sys::mailbox::Mailbox;
+use gpusher_sys::scheduling::set_slice;
 use gpusher_sys::socket::Listener;
 use gpusher_sys::uring::{Uring, UringOptions};
 use std::io;
@@ -58,6 +59,10 @@ impl Seat {
         let (shard, core) = (self.config.shard, self.core);
         if let Err(error) = pin_to(core) {
             tracing::warn!(shard, core, %error, "cannot bind the shard to its core");
+        }
+        // A shard with much to do shares its core in few long turns; what started it may have asked for short ones.
+        if let Err(error) = set_slice(None) {
+            tracing::warn!(shard, %error, "the shard keeps the slice of the thread that started it");
         }
         let watch = EndWatch { shard, to_link: self.to_link.clone() };
         let ring = self.ring;

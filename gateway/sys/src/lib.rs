@@ -7,7 +7,7 @@
 //! | [`choose`], [`selftest`] | which of them to use, and whether this kernel does what the ring's driver relies on |
 //! | [`mailbox`] | a bounded queue into a shard, with a wake-up only when the shard sleeps |
 //! | [`socket`] | listeners |
-//! | [`affinity`], [`limits`], [`clock`] | cores, resource limits, time |
+//! | [`affinity`], [`scheduling`], [`limits`], [`clock`] | cores, turns on them, resource limits, time |
 //! | [`floor`] | the bare cost of one-to-many sends, for measurements |
 
 mod accepted;
@@ -23,6 +23,7 @@ mod frames;
 pub mod limits;
 pub mod mailbox;
 mod primitive;
+pub mod scheduling;
 pub mod selftest;
 mod slots;
 pub mod socket;
