@@ -116,6 +116,7 @@ pub async fn open_store(config: &Config, registry: &Mutex<Registry>) -> Result<A
             let mut options = SqliteOptions::new(in_folder(&config.data_dir, file, "store.db"));
             options.durability = store.durability;
             options.readers = store.readers;
+            options.cache_bytes_max = store.cache_bytes_max;
             Arc::new(SqliteStore::open(options).await?)
         }
         #[cfg(feature = "postgres")]

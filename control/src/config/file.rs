@@ -61,6 +61,7 @@ pub(super) struct StoreKeys {
     pub url: String,
     pub durability: DurabilityKey,
     pub readers: u32,
+    pub cache_bytes_max: u64,
     pub connections: u32,
     pub timeout_ms: u64,
 }

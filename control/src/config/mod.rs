@@ -152,6 +152,8 @@ pub struct StoreConfig {
     pub durability: Durability,
     /// Connections that read a SQLite file.
     pub readers: u32,
+    /// Pages of a SQLite file that its writer keeps in memory, in bytes.
+    pub cache_bytes_max: u64,
     /// Connections to a server.
     pub connections: u32,
     /// After which a call to a server is given up.

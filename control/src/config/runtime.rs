@@ -110,6 +110,7 @@ impl StoreKeys {
             url: self.url.parse()?,
             durability,
             readers: self.readers,
+            cache_bytes_max: self.cache_bytes_max,
             connections: self.connections,
             timeout: Duration::from_millis(self.timeout_ms),
         })

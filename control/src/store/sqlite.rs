@@ -53,12 +53,15 @@ pub struct SqliteOptions {
     pub durability: Durability,
     /// Connections that read. Each has a thread of its own.
     pub readers: u32,
+    /// Pages that the writer keeps in memory, in bytes.
+    pub cache_bytes_max: u64,
 }
 
 impl SqliteOptions {
-    /// Fully durable, with two readers.
+    /// Fully durable, with two readers and 64 MiB.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), durability: Durability::Full, readers: 2 }
+        let (durability, readers, cache_bytes_max) = (Durability::Full, 2, 64 << 20);
+        Self { path: path.into(), durability, readers, cache_bytes_max }
     }
 }
 
@@ -70,8 +73,6 @@ const READER_WAIT: Duration = Duration::from_secs(5);
 const CHECKPOINT_PAGES: &str = "4096";
 /// What the write-ahead log is cut to after a checkpoint.
 const LOG_BYTES: &str = "67108864";
-/// The writer's page cache, in KiB (negative: not in pages).
-const WRITER_CACHE_KIB: &str = "-65536";
 
 /// The store in one SQLite file. One process at a time owns it.
 pub struct SqliteStore {
@@ -101,7 +102,8 @@ impl SqliteStore {
             .disable_statement_logging();
         let mut connection = connect
             .clone()
-            .pragma("cache_size", WRITER_CACHE_KIB)
+            // Negative: in KiB, not in pages.
+            .pragma("cache_size", format!("-{}", (options.cache_bytes_max >> 10).max(1)))
             .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
             .pragma("journal_size_limit", LOG_BYTES)
             .connect()
