@@ -65,6 +65,10 @@ bench-core: build ## What one core does: codec, session, mailbox, fan-out, outbo
 distribution: build servers ## What a push costs in one process, in four, and on Kafka, Redis and PostgreSQL: latency and CPU
 	bench/distribution $(TARGET)/release
 
+.PHONY: grid
+grid: build servers ## 30,000 clients on three gateways and two of each other role, on Kafka, Redis, PostgreSQL; BACKENDS=kafka-etcd-mariadb
+	bench/grid $(TARGET)/release 30000 $(if $(BACKENDS),--backends $(BACKENDS))
+
 .PHONY: sim
 sim: tool-chain ## The whole system under simulated faults, for FOR (default 10m); every seed can be repeated
 	cargo run --profile sim -p gpusher-sim -- --for $(FOR)

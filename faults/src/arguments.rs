@@ -123,6 +123,9 @@ pub(super) struct System {
     /// What is behind them; not given: servers for a grid, else embedded.
     #[arg(long, value_enum)]
     pub(super) backends: Option<Behind>,
+    /// Give each process a host of its own: a network namespace, joined with the others by a bridge (as root).
+    #[arg(long)]
+    pub(super) namespaces: bool,
     /// `gpusher-control`; it is looked for beside this program.
     #[arg(long)]
     pub(super) control: Option<PathBuf>,

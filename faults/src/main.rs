@@ -65,6 +65,9 @@ fn perform(command: &Command) -> Result<ExitCode> {
         }
         Command::Up(arguments) => {
             let programs = arguments.system.programs()?;
+            if arguments.system.namespaces {
+                namespace::enter()?;
+            }
             runtime()?.block_on(up::up(arguments, &programs))
         }
         Command::Table(arguments) => add_up(arguments),
@@ -176,6 +179,7 @@ fn plan(fault: &'static Fault, common: &Common, programs: &Programs) -> Result<(
         programs: programs.clone(),
         shape: common.system.shape(),
         backends: common.system.backends(),
+        hosts_apart: common.system.namespaces,
         fault,
         cycles: common.cycles,
         hold: common.hold(),

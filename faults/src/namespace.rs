@@ -1,7 +1,7 @@
 //! A network and mounts of our own, where routes and disks may be harmed.
 
 use anyhow::{Context, Result};
-use gpusher_faults::fault::own_network;
+use gpusher_faults::network::own_network;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 

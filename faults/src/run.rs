@@ -7,6 +7,7 @@ use crate::deployment::{Backends, Deployment, Programs, Settings, Shape, make_fo
 use crate::fault::{Fault, Harm, mount_disk};
 use crate::ledger::{Account, Ledger};
 use crate::random::Random;
+use crate::readiness::wait_whole;
 use crate::recovery::recover;
 use crate::stage::Stage;
 use crate::traffic::{Rates, Traffic};
@@ -47,6 +48,8 @@ pub struct Plan {
     pub shape: Shape,
     /// What is behind them.
     pub backends: Backends,
+    /// Whether each process has a host of its own.
+    pub hosts_apart: bool,
     /// What they go through.
     pub fault: &'static Fault,
     /// How often.
@@ -162,6 +165,7 @@ pub(crate) async fn set_up(plan: &Plan) -> Result<Stage> {
         programs: plan.programs.clone(),
         shape: plan.shape,
         backends: plan.backends,
+        hosts_apart: plan.hosts_apart,
         data: data.clone(),
         logs,
         keys,
@@ -170,14 +174,7 @@ pub(crate) async fn set_up(plan: &Plan) -> Result<Stage> {
     let deployment = Deployment::start(&settings).await?;
     let key = &deployment.secrets.api_key;
     let webs: Vec<Api> = deployment.webs().iter().map(|web| Api::new(web, key)).collect();
-    for web in &webs {
-        let ready = async {
-            while !web.is_ready().await {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        tokio::time::timeout(ONLINE_PATIENCE, ready).await.context("a web is not ready")?;
-    }
+    wait_whole(&deployment, &webs).await?;
     for (tag, id) in APPS {
         webs[0].create_app(tag, id).await?;
     }
@@ -287,7 +284,7 @@ pub(crate) async fn close(
     }
     Ok(Outcome {
         fault: plan.fault.name.to_owned(),
-        shape: plan.shape.to_string(),
+        shape: format!("{}{}", plan.shape, if plan.hosts_apart { ", hosts" } else { "" }),
         cycles: 0,
         clients: stage.crowd.population.devices.len(),
         seed: plan.seed,

@@ -2,7 +2,9 @@
 
 use crate::arguments::UpArguments;
 use anyhow::{Context, Result, ensure};
+use gpusher_faults::api::Api;
 use gpusher_faults::deployment::{Deployment, Programs, Role, Settings};
+use gpusher_faults::readiness::wait_whole;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::process::Command;
@@ -19,6 +21,7 @@ pub(super) async fn up(arguments: &UpArguments, programs: &Programs) -> Result<E
         programs: programs.clone(),
         shape: common.shape(),
         backends: common.backends(),
+        hosts_apart: common.namespaces,
         data: folder.join("data"),
         logs: folder.join("logs"),
         keys: common.keys.clone(),
@@ -28,6 +31,9 @@ pub(super) async fn up(arguments: &UpArguments, programs: &Programs) -> Result<E
         std::fs::create_dir_all(folder)?;
     }
     let deployment = Deployment::start(&settings).await?;
+    let key = &deployment.secrets.api_key;
+    let webs: Vec<Api> = deployment.webs().iter().map(|web| Api::new(web, key)).collect();
+    wait_whole(&deployment, &webs).await?;
     let before = deployment.cpu_times();
     let (program, rest) = arguments.command.split_first().context("a command is missing")?;
     let mut command = Command::new(program);

@@ -33,6 +33,7 @@ fn small(fault: &str, shape: Shape) -> Outcome {
         programs: programs(),
         shape,
         backends: Backends::Embedded,
+        hosts_apart: false,
         fault: find(fault).unwrap(),
         cycles: 2,
         hold: Some(Duration::from_millis(100)),

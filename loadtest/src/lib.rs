@@ -16,6 +16,7 @@ pub mod plan;
 pub mod process;
 pub mod progress;
 pub mod protocol;
+pub mod receipts;
 pub mod report;
 pub mod run;
 pub mod sample;

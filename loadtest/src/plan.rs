@@ -47,8 +47,11 @@ impl Plan {
     }
 
     /// Source address of a slot: 127.0.0.2 and up, a new one before the kernel's search for a free port gets slow. The server's own
-    /// address is left alone, so that its ports are not taken by clients.
+    /// address is left alone, so that its ports are not taken by clients. To another host: the one that the kernel takes.
     pub fn source(&self, slot: u32) -> SocketAddrV4 {
+        if !self.server(slot).ip().is_loopback() {
+            return SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        }
         let number = (self.first + slot) / PORTS_PER_SOURCE + 2;
         let base = u32::from(Ipv4Addr::new(127, 0, 0, 0));
         SocketAddrV4::new(Ipv4Addr::from(base + number), 0)

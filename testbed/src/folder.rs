@@ -60,6 +60,13 @@ impl Folder {
         std::fs::write(self.path.join(name), text).expect("the temporary folder can be written");
     }
 
+    /// Adds to a file that is there.
+    pub(crate) fn append(&self, name: &str, text: &str) {
+        let file = std::fs::File::options().append(true).open(self.path.join(name));
+        let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+        written.expect("the temporary folder can be written");
+    }
+
     /// What a server has printed; its end, which tells why it failed.
     pub(crate) fn end_of(&self, name: &str) -> String {
         let text = std::fs::read(self.path.join(name)).unwrap_or_default();

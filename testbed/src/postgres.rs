@@ -27,8 +27,20 @@ impl Postgres {
         Self::start_on(Ipv4Addr::LOCALHOST)
     }
 
+    /// As [`Self::start`], but it takes TLS only, under a certificate for 127.0.0.1: [`Self::certificate`].
+    ///
+    /// # Panics
+    /// Also if openssl is missing.
+    pub fn start_with_tls() -> Self {
+        Self::start_so(Ipv4Addr::LOCALHOST, true)
+    }
+
     /// As [`Self::start`], on another address of this machine.
     pub fn start_on(host: Ipv4Addr) -> Self {
+        Self::start_so(host, false)
+    }
+
+    fn start_so(host: Ipv4Addr, tls: bool) -> Self {
         let (folder, at) = (Folder::new("postgres"), free_address(host));
         let (host, port) = (at.ip().to_string(), at.port().to_string());
         let owner = owner(folder.path());
@@ -45,6 +57,19 @@ impl Postgres {
             ["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "--no-sync"];
         run(as_owner("initdb").args(["--pgdata", &data]).args(initdb));
         let mut command = as_owner("postgres");
+        if tls {
+            folder
+                .write("data/pg_hba.conf", "local all all trust\nhostssl all all samenet trust\n");
+            certify(&folder, as_owner("openssl"));
+            let (certificate, key) = (folder.file(CERTIFICATE), folder.file(KEY));
+            for setting in
+                ["ssl=on", &format!("ssl_cert_file={certificate}"), &format!("ssl_key_file={key}")]
+            {
+                command.args(["-c", setting]);
+            }
+        } else {
+            folder.append("data/pg_hba.conf", "host all all samenet trust\n");
+        }
         command.args(["-D", &data, "-k", &folder.file("")]).args(["-p", &port]);
         // A kill of the process loses nothing without fsync; only the machine's end would.
         let listen = format!("listen_addresses={host}");
@@ -67,6 +92,11 @@ impl Postgres {
     /// URL of a database by this name, which need not exist yet; `postgres` does.
     pub fn url(&self, database: &str) -> String {
         format!("postgres://postgres@{}/{database}", self.at)
+    }
+
+    /// Its own certificate and that of its authority, where it takes TLS.
+    pub fn certificate(&self) -> String {
+        self.folder.file(CERTIFICATE)
     }
 
     /// Where it listens.
@@ -94,6 +124,29 @@ impl Postgres {
 }
 
 one_process!(Postgres);
+
+/// Signed by itself; no authority, or it could not be a server's.
+const REQUEST: &str = "[req]\ndistinguished_name = name\nx509_extensions = extensions\nprompt = no\n\
+    [name]\nCN = testbed\n[extensions]\nbasicConstraints = critical,CA:FALSE\nsubjectAltName = IP:127.0.0.1\n";
+const CERTIFICATE: &str = "tls.crt";
+const KEY: &str = "tls.key";
+
+fn certify(folder: &Folder, mut openssl: Command) {
+    folder.write("tls.cnf", REQUEST);
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
+    openssl.args([
+        "-nodes",
+        "-days",
+        "2",
+        "-config",
+        "tls.cnf",
+        "-keyout",
+        KEY,
+        "-out",
+        CERTIFICATE,
+    ]);
+    run(&mut openssl);
+}
 
 /// PostgreSQL refuses to run as root: then it runs as the account that its package made.
 fn owner(folder: &Path) -> Option<(u32, u32)> {

@@ -157,7 +157,8 @@ async fn connect(address: &str, source: Option<std::net::Ipv4Addr>) -> io::Resul
     let address: SocketAddr =
         address.parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     let socket = TcpSocket::new_v4()?;
-    if let Some(source) = source {
+    // From an address of loopback no other host is reached.
+    if let Some(source) = source.filter(|_| address.ip().is_loopback()) {
         socket.bind(SocketAddrV4::new(source, 0).into())?;
     }
     let stream = socket.connect(address).await?;

@@ -7,6 +7,7 @@ mod process;
 mod secrets;
 mod servers;
 mod shape;
+mod switch;
 
 pub use process::{Process, Recipe};
 pub use secrets::Secrets;
@@ -14,7 +15,7 @@ pub use servers::{Backends, Server, ServerKind};
 pub use shape::{Programs, Role, Shape};
 
 use anyhow::{Context, Result, bail};
-use hosts::port;
+use hosts::{Ground, port};
 use link::Link;
 use parking_lot::Mutex;
 use shape::Architect;
@@ -23,6 +24,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use switch::Switch;
 use tokio::net::TcpStream;
 
 /// For everything to listen, on a busy machine.
@@ -41,6 +43,8 @@ pub struct Settings {
     pub shape: Shape,
     /// What is behind them.
     pub backends: Backends,
+    /// Whether each process has a host of its own, a network namespace, instead of an address of loopback.
+    pub hosts_apart: bool,
     /// Data of the processes.
     pub data: PathBuf,
     /// What they say.
@@ -86,6 +90,7 @@ pub struct Death {
 pub struct Deployment {
     parts: Vec<Arc<Part>>,
     links: Vec<Link>,
+    switch: Option<Switch>,
     deaths: Arc<Mutex<Vec<Death>>>,
     /// Gone after the processes that use them.
     servers: Vec<Arc<Server>>,
@@ -103,18 +108,27 @@ impl Deployment {
     /// If one cannot be started, ends, or does not listen in time; the text has what it said.
     pub async fn start(settings: &Settings) -> Result<Self> {
         let secrets = Secrets::new(settings.seed);
-        let servers = servers::start(settings.backends).await?;
+        let switch = settings.hosts_apart.then(Switch::build).transpose()?;
+        let ground = if settings.hosts_apart { Ground::Switched } else { Ground::Loopback };
+        let servers = servers::start(settings.backends, ground).await?;
         let architect = Architect {
             programs: &settings.programs,
             secrets: &secrets,
             data: &settings.data,
             settings: &settings.keys,
             servers: &servers,
+            ground,
         };
-        let layout = architect.draw(settings.shape);
+        let mut layout = architect.draw(settings.shape);
         let mut links = Vec::new();
         for link in layout.links {
             links.push(Link::open(link.told.into(), link.gateway.into()).await?);
+        }
+        if let Some(switch) = &switch {
+            for plan in &mut layout.plans {
+                switch.plug_in(plan.host)?;
+                plan.recipe = switch.on_host(plan.host, &plan.recipe);
+            }
         }
         let parts = layout.plans.into_iter().map(|plan| {
             let log = settings.logs.join(format!("{}.log", plan.name));
@@ -135,7 +149,7 @@ impl Deployment {
         let deaths = Arc::default();
         let tender = tokio::spawn(tend(parts.clone(), Arc::clone(&deaths)));
         let data = settings.data.clone();
-        Ok(Self { parts, links, deaths, servers, secrets, data, tender })
+        Ok(Self { parts, links, switch, deaths, servers, secrets, data, tender })
     }
 
     /// Processes that have a role.
@@ -185,6 +199,20 @@ impl Deployment {
     /// Cuts the network between a gateway and all logics, or joins it again.
     pub fn set_link(&self, gateway: usize, whole: bool) {
         self.links[gateway % self.links.len()].set_whole(whole);
+    }
+
+    /// Whether each process has a host of its own.
+    pub fn has_hosts(&self) -> bool {
+        self.switch.is_some()
+    }
+
+    /// Pulls the cable of a process's host, or plugs it in again.
+    ///
+    /// # Errors
+    /// If it has no host of its own.
+    pub fn set_cable(&self, part: &Part, whole: bool) -> Result<()> {
+        let switch = self.switch.as_ref().context("there are no hosts to cut off")?;
+        switch.set_cable(part.host, whole)
     }
 
     /// What each process has worked so far, by name; servers come last.

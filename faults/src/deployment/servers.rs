@@ -1,6 +1,6 @@
 //! Servers that several processes share: started for one deployment, each on a host of its own, killed, stopped and started again like any part.
 
-use super::hosts::next;
+use super::hosts::Ground;
 use anyhow::{Context, Result};
 use gpusher_testbed::{Etcd, Kafka, MariaDb, Postgres, Redis};
 use std::fmt;
@@ -78,8 +78,7 @@ macro_rules! of_program {
 }
 
 impl Server {
-    fn start(backends: Backends, kind: ServerKind) -> Self {
-        let host = next();
+    fn start(backends: Backends, kind: ServerKind, host: Ipv4Addr) -> Self {
         let program = match kind {
             ServerKind::Kafka => Program::Kafka(Kafka::start_on(host)),
             ServerKind::Redis => Program::Redis(Redis::start_on(host)),
@@ -87,6 +86,7 @@ impl Server {
             ServerKind::Database if backends == Backends::KafkaEtcdMariaDb => {
                 let server = MariaDb::start_on(host);
                 server.execute(&format!("CREATE DATABASE {DATABASE}"));
+                server.execute("CREATE USER root@'%'; GRANT ALL ON *.* TO root@'%'");
                 Program::MariaDb(server)
             }
             ServerKind::Database => {
@@ -148,7 +148,7 @@ impl Server {
 ///
 /// # Errors
 /// If a server is missing or does not start; it says why on standard error.
-pub(super) async fn start(backends: Backends) -> Result<Vec<Arc<Server>>> {
+pub(super) async fn start(backends: Backends, ground: Ground) -> Result<Vec<Arc<Server>>> {
     let kinds: &[ServerKind] = match backends {
         Backends::Embedded => &[],
         Backends::KafkaRedisPostgres => {
@@ -158,7 +158,10 @@ pub(super) async fn start(backends: Backends) -> Result<Vec<Arc<Server>>> {
             &[ServerKind::Kafka, ServerKind::Redis, ServerKind::Etcd, ServerKind::Database]
         }
     };
-    let start = |kind| tokio::task::spawn_blocking(move || Server::start(backends, kind));
+    let start = |kind| {
+        let host = ground.beside_us();
+        tokio::task::spawn_blocking(move || Server::start(backends, kind, host))
+    };
     let starting: Vec<_> = kinds.iter().map(|&kind| start(kind)).collect();
     let mut servers = Vec::new();
     for server in starting {

@@ -1,6 +1,6 @@
 //! Which processes there are, what each of them does, and how they find each other.
 
-use super::hosts::{at, next, port};
+use super::hosts::{Ground, at, port};
 use super::process::Recipe;
 use super::secrets::Secrets;
 use super::servers::{Server, ServerKind};
@@ -108,6 +108,8 @@ pub(super) struct Architect<'a> {
     pub(super) settings: &'a [(String, String)],
     /// None: store, routes and queue are embedded, and addresses configured.
     pub(super) servers: &'a [Arc<Server>],
+    /// Where the processes listen.
+    pub(super) ground: Ground,
 }
 
 impl Architect<'_> {
@@ -122,7 +124,7 @@ impl Architect<'_> {
     }
 
     fn embedded(&self) -> Layout {
-        let host = next();
+        let host = self.ground.own();
         let roles = [Role::Web, Role::Logic, Role::Message, Role::Gateway];
         let mut environment = self.secrets.of_control();
         let mut set = |key: &str, value: String| environment.push((control_key(key), value));
@@ -138,9 +140,11 @@ impl Architect<'_> {
     }
 
     fn spread(&self, gateways: usize, logics: usize, messages: usize, webs: usize) -> Layout {
-        let address = || SocketAddrV4::new(next(), port::LINK);
-        let links: Vec<Link> =
-            (0..gateways).map(|_| Link { gateway: address(), told: address() }).collect();
+        let link = |_| Link {
+            gateway: SocketAddrV4::new(self.ground.own(), port::LINK),
+            told: SocketAddrV4::new(self.ground.beside_us(), port::LINK),
+        };
+        let links: Vec<Link> = (0..gateways).map(link).collect();
         let gateways = links.iter().enumerate().map(|(id, link)| self.gateway(id, link));
         let mut plans: Vec<Plan> = gateways.collect();
         plans.extend((0..messages).map(|number| self.message(number)));
@@ -150,7 +154,7 @@ impl Architect<'_> {
         common.extend(self.data_of_others(&hosts));
         common.extend(self.neighbours(&links, logics));
         for number in 0..logics {
-            let host = next();
+            let host = self.ground.own();
             let mut environment = common.clone();
             environment.push((control_key("logic.listen"), at(host, port::LOGIC_PAGES)));
             environment.push((control_key("logic.name"), format!("logic-{number}")));
@@ -158,7 +162,7 @@ impl Architect<'_> {
             plans.push(self.control(&format!("logic-{number}"), "logic", host, environment));
         }
         for number in 0..webs {
-            let host = next();
+            let host = self.ground.own();
             let mut environment = common.clone();
             environment.push((control_key("web.listen"), at(host, port::WEB)));
             environment.push((control_key("node"), (logics + number).to_string()));
@@ -208,7 +212,7 @@ impl Architect<'_> {
     }
 
     fn message(&self, number: usize) -> Plan {
-        let host = next();
+        let host = self.ground.own();
         let mut environment = self.secrets.of_control();
         environment.push((control_key("message.listen"), at(host, port::DATA)));
         environment.push((control_key("message.pages_listen"), at(host, port::MESSAGE_PAGES)));

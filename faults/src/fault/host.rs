@@ -2,50 +2,21 @@
 
 use crate::crowd::MOBILE;
 use crate::deployment::Role;
+use crate::network::{command, lose};
 use crate::random::Random;
 use crate::stage::Stage;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use rustix::process::Resource;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const CHUNK_BYTES: usize = 64 << 10;
 
-static NETWORK_IS_OURS: AtomicBool = AtomicBool::new(false);
-
-/// From now on the routing rules of this network namespace may be changed: it is ours alone.
-///
-/// # Errors
-/// If they cannot be.
-pub fn own_network() -> Result<()> {
-    run("ip", &["link", "set", "lo", "up"])?;
-    // Rules are looked at before local addresses only if they come before them.
-    run("ip", &["rule", "add", "pref", "5", "from", "all", "lookup", "local"])?;
-    run("ip", &["rule", "del", "pref", "0"])?;
-    NETWORK_IS_OURS.store(true, Ordering::Relaxed);
-    Ok(())
-}
-
-pub(super) fn can_blackhole() -> bool {
-    NETWORK_IS_OURS.load(Ordering::Relaxed)
-}
-
 /// Loses every packet from and to the mobile clients, or none.
 pub(super) fn set_blackhole(lost: bool) -> Result<()> {
     lose(&format!("{MOBILE}/16"), lost)
-}
-
-/// Loses every packet from and to some addresses, or none.
-pub(super) fn lose(network: &str, lost: bool) -> Result<()> {
-    let verb = if lost { "add" } else { "del" };
-    for (preference, direction) in [("1", "to"), ("2", "from")] {
-        run("ip", &["rule", verb, "pref", preference, direction, network, "blackhole"])?;
-    }
-    Ok(())
 }
 
 /// Mounts a disk of its own for the data.
@@ -55,7 +26,7 @@ pub(super) fn lose(network: &str, lost: bool) -> Result<()> {
 pub fn mount_disk(at: &Path, mebibytes: u64) -> Result<()> {
     let size = format!("size={mebibytes}m");
     let at = at.display().to_string();
-    run("mount", &["-t", "tmpfs", "-o", &size, "gpusher-faults", &at])
+    command("mount", &["-t", "tmpfs", "-o", &size, "gpusher-faults", &at])
 }
 
 /// Leaves no byte free.
@@ -97,10 +68,10 @@ pub(super) async fn forbid_writing(stage: &Stage, hold: Duration) -> Result<()> 
         part.excuse(true);
         part.kill(false);
     }
-    run("mount", &["-o", "remount,ro", &disk])?;
+    command("mount", &["-o", "remount,ro", &disk])?;
     writers.iter().for_each(|part| part.start());
     tokio::time::sleep(hold).await;
-    run("mount", &["-o", "remount,rw", &disk])?;
+    command("mount", &["-o", "remount,rw", &disk])?;
     writers.iter().for_each(|part| part.excuse(false));
     Ok(())
 }
@@ -124,14 +95,4 @@ pub(super) async fn take_descriptors(
         part.with_process(|process| process.limit(Resource::Nofile, before));
     }
     part.excuse(false);
-}
-
-fn run(program: &str, arguments: &[&str]) -> Result<()> {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.with_context(|| format!("cannot run {program}"))?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        bail!("{program} {}: {}", arguments.join(" "), text.trim());
-    }
-    Ok(())
 }

@@ -10,13 +10,14 @@ mod servers;
 mod storms;
 
 use crate::deployment::{Role, ServerKind};
+use crate::network;
 use crate::random::Random;
 use crate::stage::Stage;
 use anyhow::Result;
 use std::time::{Duration, Instant};
 
 pub(crate) use flood::{bad_login, nonsense};
-pub use host::{mount_disk, own_network};
+pub use host::mount_disk;
 
 /// What kind of harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub enum Harm {
     CutServer(ServerKind),
     /// No byte between a gateway and logic.
     CutLink,
+    /// The cable of a host with one process is pulled.
+    CutHost,
     /// The disk that the data is on is full.
     FullDisk,
     /// It cannot be written when the processes start.
@@ -190,6 +193,12 @@ pub const CATALOGUE: &[Fault] = &[
         "no byte passes between a gateway and logic; --hold 180 for minutes",
     ),
     fault(
+        "cut-host",
+        Harm::CutHost,
+        (1_000, 8_000),
+        "the network cable of a process's host is pulled; --namespaces gives each a host of its own",
+    ),
+    fault(
         "full-disk",
         Harm::FullDisk,
         (1_000, 4_000),
@@ -311,11 +320,17 @@ impl Fault {
             {
                 Err("there is no such server (--backends)")
             }
-            Harm::CutServer(_) if !host::can_blackhole() => {
+            Harm::CutServer(_) if !network::is_ours() => {
                 Err("not in a network namespace of its own (needs root)")
             }
             Harm::CutLink if !stage.deployment.has_links() => {
                 Err("gateway and logic are in one process")
+            }
+            Harm::CutHost if !stage.deployment.has_hosts() => {
+                Err("the processes have no hosts of their own (--namespaces)")
+            }
+            Harm::HalfOpen if stage.deployment.has_hosts() => {
+                Err("mobile clients have addresses of loopback (not with --namespaces)")
             }
             Harm::FarBehind if stage.deployment.parts().len() == 1 => {
                 Err("logic is in one process with the web")
@@ -323,7 +338,7 @@ impl Fault {
             Harm::FullDisk | Harm::ReadOnlyDisk if stage.disk.is_none() => {
                 Err("the data is not on a disk of its own (needs root)")
             }
-            Harm::HalfOpen if !host::can_blackhole() => {
+            Harm::HalfOpen if !network::is_ours() => {
                 Err("not in a network namespace of its own (needs root)")
             }
             _ => Ok(()),
@@ -349,6 +364,7 @@ impl Fault {
             Harm::StopServer(kind) => servers::stop(stage, kind, hold).await?,
             Harm::CutServer(kind) => servers::cut(stage, kind, hold).await?,
             Harm::CutLink => parts::cut_link(stage, hold, random).await,
+            Harm::CutHost => parts::cut_host(stage, hold, random).await?,
             Harm::Behind => parts::leave_behind(stage, hold).await,
             Harm::FullDisk => host::fill_disk(stage, hold).await?,
             Harm::ReadOnlyDisk => host::forbid_writing(stage, hold).await?,

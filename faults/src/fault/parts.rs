@@ -3,6 +3,7 @@
 use crate::deployment::{Part, Role};
 use crate::random::Random;
 use crate::stage::Stage;
+use anyhow::Result;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,14 @@ pub(super) async fn cut_link(stage: &Stage, hold: Duration, random: &mut Random)
     stage.deployment.set_link(gateway, false);
     tokio::time::sleep(hold).await;
     stage.deployment.set_link(gateway, true);
+}
+
+/// Pulls the cable of one process's host.
+pub(super) async fn cut_host(stage: &Stage, hold: Duration, random: &mut Random) -> Result<()> {
+    let part = random.pick(stage.deployment.parts());
+    stage.deployment.set_cable(part, false)?;
+    tokio::time::sleep(hold).await;
+    stage.deployment.set_cable(part, true)
 }
 
 /// Takes all logics away, so that what is pushed meanwhile waits in the queue. Where logic is in one process with the rest, nothing can be

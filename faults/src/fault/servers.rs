@@ -1,7 +1,7 @@
 //! Harm to the servers that processes share: killed, stopped, cut off.
 
-use super::host;
 use crate::deployment::{Server, ServerKind};
+use crate::network::lose;
 use crate::stage::Stage;
 use anyhow::{Context, Result};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Drop for Resumed {
 /// Cuts it off from everybody.
 pub(super) async fn cut(stage: &Stage, kind: ServerKind, hold: Duration) -> Result<()> {
     let address = server(stage, kind)?.host.to_string();
-    host::lose(&address, true)?;
+    lose(&address, true)?;
     tokio::time::sleep(hold).await;
-    host::lose(&address, false)
+    lose(&address, false)
 }

@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn pushes_and_reads_what_was_taken() {
-        let options = PusherOptions { host: "h:1".to_owned(), api_key: None, batch: 1 };
+        let options =
+            PusherOptions { host: "h:1".to_owned(), batch: 1, ..PusherOptions::default() };
         let mut pusher = GoimPusher::new(&account(2), &options);
         for (to, query) in [
             (To::App, "all?operation=1000"),

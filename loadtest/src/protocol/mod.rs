@@ -110,6 +110,12 @@ pub trait Pusher: Send {
     /// Requests on one connection that may wait for their answer at once: 1 for HTTP. `None`: the server answers nothing, and
     /// what its socket took counts as accepted.
     fn unanswered_max(&self) -> Option<u32>;
+
+    /// What the server calls the pushes that it has accepted so far; nothing where it gives them no names, or [`PusherOptions::ids`] did not
+    /// ask for them.
+    fn ids(&self) -> &[u64] {
+        &[]
+    }
 }
 
 /// A message to be pushed.
@@ -188,6 +194,16 @@ impl Name {
         }
     }
 
+    /// Whether the server can be asked what became of a push.
+    pub fn has_receipts(self) -> bool {
+        matches!(self, Self::V0 | Self::V1)
+    }
+
+    /// Whether its clients acknowledge kept messages, and the server counts that.
+    pub fn acknowledges(self) -> bool {
+        self == Self::V1
+    }
+
     /// Pushes that can share a request.
     pub fn batch_max(self) -> u32 {
         match self {
@@ -227,4 +243,6 @@ pub struct PusherOptions {
     pub api_key: Option<String>,
     /// Pushes that share a request, where the server has such requests.
     pub batch: u32,
+    /// Whether the server's names of pushes are noted.
+    pub ids: bool,
 }

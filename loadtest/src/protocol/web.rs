@@ -15,6 +15,8 @@ pub struct Web {
     body: String,
     /// Whether requests are batches, were it of one push.
     batched: bool,
+    /// Of what was accepted, if they are wanted.
+    ids: Option<Vec<u64>>,
 }
 
 /// What is read of a batch's answer.
@@ -29,6 +31,26 @@ struct Counts {
     accepted: u32,
 }
 
+/// What is read of an answer where ids are wanted: of one push, or of each in a batch.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Named {
+    data: Names,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Names {
+    Many { results: Vec<Id> },
+    One(Id),
+}
+
+#[derive(Deserialize)]
+struct Id {
+    #[serde(default)]
+    id: String,
+}
+
 impl Web {
     /// For clients of this account.
     pub fn new(account: &Account, options: &PusherOptions) -> Self {
@@ -36,7 +58,21 @@ impl Web {
         if let Some(key) = &options.api_key {
             write!(headers, "Authorization: Bearer {key}\r\n").expect("a string takes all");
         }
-        Self { account: account.clone(), headers, body: String::new(), batched: options.batch > 1 }
+        let ids = options.ids.then(Vec::new);
+        let batched = options.batch > 1;
+        Self { account: account.clone(), headers, body: String::new(), batched, ids }
+    }
+
+    fn note_ids(&mut self, body: &[u8]) -> Result<(), Broken> {
+        let Some(ids) = &mut self.ids else { return Ok(()) };
+        let named: Named = serde_json::from_slice(body).map_err(|_| Broken)?;
+        let names = match named.data {
+            Names::Many { results } => results,
+            Names::One(id) => vec![id],
+        };
+        // An entry of a batch that was refused has none.
+        ids.extend(names.iter().filter_map(|name| name.id.parse::<u64>().ok()));
+        Ok(())
     }
 
     fn put_push(&mut self, push: &Push) {
@@ -100,6 +136,9 @@ impl Pusher for Web {
                 }
                 (false, _) => 0,
             };
+            if answer.is_success() {
+                self.note_ids(answer.body)?;
+            }
             told(Told::Answer { accepted });
         }
         Ok(answers.used)
@@ -107,5 +146,9 @@ impl Pusher for Web {
 
     fn unanswered_max(&self) -> Option<u32> {
         Some(1)
+    }
+
+    fn ids(&self) -> &[u64] {
+        self.ids.as_deref().unwrap_or_default()
     }
 }

@@ -10,6 +10,7 @@ use crate::crew::Crew;
 use crate::measure::Series;
 use crate::offer::Offered;
 use crate::progress::Progress;
+use crate::receipts::Receipts;
 use crate::sample::Sample;
 use gpusher_bench::environment::Environment;
 use hdrhistogram::Histogram;
@@ -135,6 +136,8 @@ pub struct PhaseReport {
     pub generator_cpu_us_per_message: Option<f64>,
     /// Busy share of the generator's busiest thread.
     pub busiest_thread: Option<f64>,
+    /// What the server says of the pushes, if it was asked.
+    pub receipts: Option<Receipts>,
     /// Latency by percentile, for plots: percent and milliseconds.
     pub spectrum: Vec<(f64, f64)>,
     /// Whether a rate was asked for: without one, nobody can fall behind it.
@@ -253,15 +256,18 @@ impl PhaseReport {
             gateway_cpu_us_per_message: costs.and_then(|costs| costs.gateway_cpu_ns.map(each)),
             generator_cpu_us_per_message: costs.map(|costs| each(costs.generator_cpu_ns)),
             busiest_thread: costs.map(|costs| costs.busiest_thread),
+            receipts: None,
             spectrum: spectrum(&series.latency_ns),
             paced: offered.paced,
         }
     }
 
-    /// Whether every message arrived, once and in order.
+    /// Whether every message arrived, once and in order, and the server says the same.
     pub fn clean(&self) -> bool {
         let once = self.duplicates_allowed || self.duplicates == 0;
-        self.lost == 0 && once && self.disordered == 0 && (self.refused == 0 || !self.once())
+        let receipts = self.receipts.is_none_or(|receipts| receipts.add_up());
+        let taken = self.refused == 0 || !self.once();
+        self.lost == 0 && once && self.disordered == 0 && taken && receipts
     }
 
     /// Why the figures do not count, if they do not.

@@ -1,6 +1,7 @@
 //! The table at the end of a run.
 
 use super::{Latency, PhaseReport, Report, StepReport};
+use crate::receipts::Receipts;
 
 /// Prints it to standard output.
 pub fn print(report: &Report) {
@@ -110,6 +111,15 @@ fn print_phase(phase: &PhaseReport) {
         us(phase.gateway_cpu_us_per_message),
         us(phase.generator_cpu_us_per_message),
         phase.busiest_thread.unwrap_or_default() * 100.0,
+    );
+    phase.receipts.iter().for_each(print_receipts);
+}
+
+fn print_receipts(receipts: &Receipts) {
+    let Receipts { pushes, unknown, taken, acknowledged, due, .. } = receipts;
+    let verdict = if receipts.add_up() { "they add up" } else { "THEY DO NOT ADD UP" };
+    println!(
+        "    receipts of {pushes} pushes ({unknown} unknown) for {due} receivers: taken by {taken}, acknowledged by {acknowledged}: {verdict}"
     );
 }
 

@@ -78,6 +78,8 @@ pub struct Pushes {
     pub lines: u32,
     /// Pushes that may be on their way to all receivers at once; 0: any number.
     pub window: u32,
+    /// Whether the server is asked in the end what became of each push.
+    pub receipts: bool,
 }
 
 /// Receivers of a step's pushes.

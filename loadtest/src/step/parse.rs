@@ -23,7 +23,8 @@ Steps, done in the order given once all are logged in; NAME or NAME:KEY=VALUE,KE
   upstream   rate=1000 count=10000               clients publish to the application
 
 Pushing steps also know size=64 (bytes), kept (a flag), lines=64 (connections to the API), window=0 (pushes that may be on
-their way to all receivers at once; 0: any number). rate=max: as fast as pushes are accepted.";
+their way to all receivers at once; 0: any number), receipts (a flag: in the end the server is asked what became of each push,
+and its counts must be those of the receivers). rate=max: as fast as pushes are accepted.";
 
 /// Bytes of content unless said otherwise.
 const SIZE: usize = 64;
@@ -70,6 +71,7 @@ impl<'a> Fields<'a> {
             batch: self.take("batch", 1)?,
             lines: self.take("lines", LINES)?,
             window: self.take("window", 0)?,
+            receipts: self.take("receipts", false)?,
         };
         ensure!(pushes.count > 0 && pushes.batch > 0 && pushes.lines > 0, "counts begin at 1");
         Ok(pushes)

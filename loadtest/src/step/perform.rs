@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::process::{threads, usage};
 use crate::progress::Progress;
 use crate::protocol::PusherOptions;
+use crate::receipts::{Office, Receipts};
 use crate::report::{Costs, Expected, PhaseReport, StepReport};
 use crate::server::{Server, ServerUsage};
 use anyhow::{Context as _, Result, ensure};
@@ -129,13 +130,26 @@ impl Context<'_> {
     fn push(&mut self, name: &str, pushes: &Pushes, receivers: u32) -> Result<PhaseReport> {
         let series = self.series();
         let meter = Meter::start(self.server)?;
-        let offered = self.offer(series, pushes, receivers, &|| true)?;
+        let (offered, ids) = self.offer_named(series, pushes, receivers, &|| true)?;
         let expected = self.expected(pushes, &offered, receivers);
         self.crew.wait_received(series, expected);
         let costs = meter.stop(self.server)?;
         let seen = self.crew.collect(series)?;
-        let expected = Expected { messages: expected, once: true };
-        Ok(PhaseReport::new(name, expected, &offered, &seen, Some(costs)))
+        let due = expected;
+        let expected = Expected { messages: due, once: true };
+        let mut report = PhaseReport::new(name, expected, &offered, &seen, Some(costs));
+        if pushes.receipts {
+            report.receipts = Some(self.ask_for_receipts(pushes, &ids, due)?);
+        }
+        Ok(report)
+    }
+
+    /// Nobody acknowledges what is live, or what went to a topic.
+    fn ask_for_receipts(&self, pushes: &Pushes, ids: &[u64], due: u64) -> Result<Receipts> {
+        let kept = pushes.kept && pushes.target != Target::Topic;
+        let acknowledges = kept && self.plan.protocol.acknowledges();
+        let office = Office { server: self.server.pushes, api_key: self.api_key.as_deref() };
+        office.ask(ids, due, acknowledges)
     }
 
     /// Offers pushes until they are through, or no longer wanted.
@@ -146,9 +160,22 @@ impl Context<'_> {
         receivers: u32,
         wanted: &dyn Fn() -> bool,
     ) -> Result<Offered> {
-        let Pushes { target, rate, count, size, kept, batch, lines, window } = *pushes;
+        self.offer_named(series, pushes, receivers, wanted).map(|(offered, _)| offered)
+    }
+
+    /// Also says what the server calls them, if receipts are wanted.
+    fn offer_named(
+        &self,
+        series: u32,
+        pushes: &Pushes,
+        receivers: u32,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<(Offered, Vec<u64>)> {
+        let Pushes { target, rate, count, size, kept, batch, lines, window, receipts: ids } =
+            *pushes;
         let topics = self.plan.account.topics;
         ensure!(target != Target::Topic || topics > 0, "topics need --topics");
+        ensure!(!ids || self.plan.protocol.has_receipts(), "only gpusher gives receipts");
         let batch = batch.min(self.plan.protocol.batch_max());
         let audience = target.audience(self.plan, self.crew.probes);
         let phase = Phase { series, audience, rate_per_s: rate, count, size, kept, batch, lines };
@@ -156,6 +183,7 @@ impl Context<'_> {
             host: self.server.pushes.to_string(),
             api_key: self.api_key.clone(),
             batch,
+            ids,
         };
         let mut pusher = self.plan.protocol.pusher(&self.plan.account, &options);
         let each = match target {
@@ -169,7 +197,9 @@ impl Context<'_> {
             wanted().then(|| u32::try_from(ahead).unwrap_or(u32::MAX))
         };
         let driver = driver::open(lines, Waker::new()?)?;
-        offer(driver, self.server.pushes, &mut *pusher, &phase, &allowed, self.clock)
+        let offered =
+            offer(driver, self.server.pushes, &mut *pusher, &phase, &allowed, self.clock)?;
+        Ok((offered, pusher.ids().to_vec()))
     }
 
     /// How many messages should arrive.

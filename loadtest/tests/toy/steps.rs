@@ -10,11 +10,11 @@ async fn everything_arrives(protocol: Name) {
         protocol,
         &[
             "app:rate=200",
-            "app:rate=200,kept",
-            "broadcast:rate=max,window=4,size=200",
-            "unicast:rate=200,count=80",
+            "app:rate=200,kept,receipts",
+            "broadcast:rate=max,window=4,size=200,receipts",
+            "unicast:rate=200,count=80,receipts",
             "unicast:rate=400,count=80,kept",
-            "batch:rate=1000,count=100,batch=7",
+            "batch:rate=1000,count=100,batch=7,kept,receipts",
             "upstream:rate=200,count=60",
         ],
     );
@@ -30,6 +30,9 @@ async fn everything_arrives(protocol: Name) {
     let received: Vec<u64> = report.steps.iter().map(|step| step.phases[0].received).collect();
     let each = u64::from(CONNECTIONS);
     assert_eq!(received, [20 * each, 20 * each, 20 * each, 80, 80, 100, 60]);
+    let receipts: Vec<u64> =
+        report.steps.iter().filter_map(|step| Some(step.phases[0].receipts?.pushes)).collect();
+    assert_eq!(receipts, [20, 20, 80, 100]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
