@@ -121,7 +121,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         self.members.unpin(group);
     }
 
-    /// All who were members throughout have been given the message, or it is not due any more.
+    /// All who were members throughout have been given the message, and what went before it.
     fn finish_walked(&mut self, group: Group, job: JobKey) {
         let message = self.jobs.get(job).push.message();
         let own_channel = match group {
@@ -158,7 +158,8 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         };
         *count += missed;
         self.counts.add(dropped, u64::from(missed));
-        self.finish_walked(group, job);
+        // Nobody was given it, and what waits before it has not reached everybody.
+        self.jobs.finish(job);
         self.members.unpin(group);
     }
 

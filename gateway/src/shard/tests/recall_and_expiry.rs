@@ -4,7 +4,7 @@ use super::rig::*;
 use crate::mail::Audience;
 use crate::metrics::ShardCount;
 use crate::shard::ShardConfig;
-use gpusher_proto::gateway::Message;
+use gpusher_proto::gateway::{Message, Position};
 use gpusher_proto::wire::ChannelKind::{App, Own};
 
 fn slices_of_four() -> ShardConfig {
@@ -153,4 +153,28 @@ fn what_is_recalled_before_it_is_sent_leaves_no_trace() {
     rig.settle();
     assert_eq!(rig.outcome(job).recalled, 1);
     assert_eq!(rig.frames(peer), [Got::Push(Own, 1), Got::Synced]);
+}
+
+#[test]
+fn who_leaves_does_not_claim_what_waited_before_one_that_expired() {
+    let mut rig = Rig::new(slices_of_four());
+    let members = rig.members(20);
+    let expires_at_ms = (rig.unix_ms() + 500) as i64;
+    let message = Message { expires_at_ms, ..kept(App, 2) };
+    rig.deliver(Audience::App(APP), kept(App, 1), false);
+    let late = rig.deliver(Audience::App(APP), message, false);
+    rig.turn();
+    rig.pass_one_tick();
+    rig.pass_one_tick();
+    // The second leaves the pass before the first has come to the last member.
+    rig.turn();
+    rig.net.hang_up(members[19].0, 0);
+    rig.turn();
+    let [closed] = &rig.closed()[..] else { panic!("closed once") };
+    assert_eq!((&closed.through[..], &closed.unwritten_from[..]), (&[][..], &[][..]));
+    rig.settle();
+    assert!(rig.outcome(late).expired > 0);
+    rig.net.hang_up(members[18].0, 0);
+    rig.settle();
+    assert_eq!(rig.closed()[0].through, [Position { channel: App as i32, seq: 1 }]);
 }
