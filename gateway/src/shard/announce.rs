@@ -64,10 +64,12 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         let slice = u32::try_from(self.config.slice.announced_max).unwrap_or(u32::MAX);
         let end = self.table.len().min(walk.cursor.saturating_add(slice));
         for slot in walk.cursor..end {
+            // One that leaves while the walk is under way holds, too.
+            if self.table.phase[slot as usize] == Phase::Leaving {
+                self.announce_end(slot, &walk);
+            }
             if self.table.flags[slot as usize].any(Flags::HOLD_LINK) {
                 self.announce(slot, &walk);
-            } else if self.table.phase[slot as usize] == Phase::Leaving {
-                self.announce_end(slot, &walk);
             }
         }
         walk.cursor = end;

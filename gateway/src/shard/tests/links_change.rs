@@ -224,3 +224,31 @@ fn a_connection_that_ends_before_the_walk_comes_to_it_ends_for_the_logic_that_ha
         assert_eq!(ends, 1, "{conn:?}");
     }
 }
+
+#[test]
+fn a_connection_that_leaves_before_the_walk_comes_to_it_ends_for_the_logic_that_had_it() {
+    let mut config = ShardConfig::default();
+    config.slice.announced_max = 1;
+    let mut rig = Rig::new(config);
+    let members = rig.members(20);
+    rig.members(1);
+    members.iter().for_each(|&(peer, _)| rig.net.set_room(peer, 0));
+    rig.reports.clear();
+    links(&mut rig, 2, &[(LINK.0, "logic"), (7, "second")]);
+    for &(_, conn) in &members {
+        rig.tell(ToShard::Kick(Kick { conn: conn.raw(), reason: 200, ..Kick::default() }));
+    }
+    rig.pass_ms(5_000);
+    for &(_, conn) in &members {
+        let over = |report: &&FromShard| match report {
+            FromShard::Event { link, event: Kind::Closed(closed), .. } => {
+                *link == LINK && closed.conn == conn.raw()
+            }
+            FromShard::Event { link, event: Kind::Moved(moved), .. } => {
+                *link == LINK && moved.conn == conn.raw()
+            }
+            _ => false,
+        };
+        assert_eq!(rig.reports.iter().filter(over).count(), 1, "{conn:?}");
+    }
+}
