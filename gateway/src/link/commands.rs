@@ -79,17 +79,17 @@ impl Hub {
         Ok(())
     }
 
-    /// With several logics, one may not know what another has recalled, and does not know what another has sent.
+    /// With several logics, one may not know what another has recalled, even if that is gone since, and does not know what another has sent.
     fn on_delivery(&mut self, id: LinkId, delivery: Delivery) -> Result<(), &'static str> {
-        if self.attached() > 1
-            && let Some(message) = &delivery.message
-        {
+        if let Some(message) = &delivery.message {
             if self.recalled.contains(message.id) {
                 let outcome = recalled(&delivery);
                 self.finish_job(id, outcome);
                 return Ok(());
             }
-            if let Some(handed) = handed_to_all(&delivery, message) {
+            if self.attached() > 1
+                && let Some(handed) = handed_to_all(&delivery, message)
+            {
                 let named = |logic: &&mut Logic| logic.name.is_some() && logic.id != id;
                 for logic in self.logics.iter_mut().filter(named) {
                     logic.outgoing.push(event::Kind::Handed(handed));

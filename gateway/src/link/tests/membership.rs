@@ -104,6 +104,25 @@ async fn what_one_has_recalled_another_does_not_send() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_one_has_recalled_another_does_not_send_when_it_is_left_alone() {
+    let rig = Rig::start();
+    let (mut a, _) = rig.attach("a").await;
+    let (b, _) = rig.attach("b").await;
+    b.command(command::Kind::Recall(Recall { message_id: 7, ..Recall::default() })).await;
+    while !matches!(rig.mail(0).await, ToShard::Recall(_)) {}
+    drop(b);
+    while !matches!(rig.mail(0).await, ToShard::Links(set) if !set.are_several()) {}
+    a.command(to_conns(7, vec![conn(0, 1)])).await;
+    loop {
+        match a.event().await {
+            event::Kind::Outcome(outcome) => break assert_eq!(outcome.recalled, 1),
+            event::Kind::Logics(_) | event::Kind::Announced(_) => {}
+            other => panic!("not an outcome: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn logics_hear_of_what_another_sends_to_all() {
     let rig = Rig::start();
     let (mut a, _) = rig.attach("a").await;
