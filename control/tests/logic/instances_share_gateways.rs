@@ -137,7 +137,7 @@ async fn a_session_that_has_moved_is_left_alone() {
     a.stop().await;
 }
 
-/// The routes are lost: a session holds, is bound again and replayed to, and the gateway is asked for those of the other instance.
+/// The routes are lost: the gateway is asked to announce everybody, and a session is bound again and replayed to when it does, holding.
 #[tokio::test]
 async fn a_lost_route_is_bound_again() {
     let (world, share) = shared().await;
@@ -148,6 +148,13 @@ async fn a_lost_route_is_bound_again() {
     world.routes.detach(1, 1).await.unwrap();
     world.located("ann", 0).await;
     world.advance(world.limits.renew_ms);
+    while to_b.asked_again == 0 {
+        to_b.nothing_more().await;
+    }
+    // Who is bound before it holds would be sent what comes ahead of what it has missed.
+    world.located("ann", 0).await;
+    let again = Opened { conn, again: true, ..login("ann", "phone") };
+    to_b.report(event::Kind::Opened(again)).await;
     to_b.replay(conn).await;
     world.located("ann", 1).await;
     to_b.nothing_more().await;

@@ -27,7 +27,7 @@ impl Core {
                 members,
             })
             .collect();
-        // After a lost lease they are to hold before others send to them: they are bound by their logins, which wait for the lease.
+        // After a lost lease they are bound by the logins that follow their announcement.
         let by_login = link.lost_lease;
         let bound = |session: &&Session| {
             let is_there = ConnId::from_raw(session.conn).gateway() == gateway;
@@ -148,18 +148,27 @@ impl Core {
             link.suspects = missing;
         }
         if !held || lost {
-            self.link(key).lost_lease = !self.is_alone();
-            self.log_in_again(key);
-            self.attach_lease(key);
+            self.on_lease_lost(key);
         }
     }
 
-    /// The routes of a gateway's sessions are lost, and what was pushed meanwhile did not find them: it is only in the logs. So each session
-    /// holds, is bound again and replayed to, as if the gateway had announced it again.
-    fn log_in_again(&mut self, key: LinkKey) {
+    /// The routes of a gateway's sessions are lost, and what was pushed meanwhile did not find them: it is only in the logs.
+    fn on_lease_lost(&mut self, key: LinkKey) {
         self.count(Count::LeasesLost, 1);
+        let is_alone = self.is_alone();
         let link = self.link(key);
         link.leased = false;
+        // Others would send to a session as soon as it is bound, so it has to hold first: that is certain when the gateway announces it again.
+        link.lost_lease = !is_alone;
+        if is_alone {
+            self.log_in_again(key);
+        }
+        self.attach_lease(key);
+    }
+
+    /// Each session holds, is bound again and replayed to, as if the gateway had announced it again.
+    fn log_in_again(&mut self, key: LinkKey) {
+        let link = self.link(key);
         let (gateway, taken) = (link.gateway, link.taken.clone());
         let of_gateway = |it: &&Session| ConnId::from_raw(it.conn).gateway() == gateway;
         let conns: Vec<u64> = self.sessions.iter().filter(of_gateway).map(|it| it.conn).collect();
