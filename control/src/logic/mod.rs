@@ -4,6 +4,7 @@
 //! [`core`] is the whole of it without I/O. Around it: `run` turns it with the real world, `perform` and `prepare` talk to the
 //! data layer for it, `consume` reads the queue, `link`, `connect` and `follow` hold the gateways' streams.
 
+mod ahead;
 mod apps;
 mod connect;
 mod consume;

@@ -1,5 +1,6 @@
 //! Performs the core's work: each kind a short conversation with the store, the routes or the queue.
 
+use super::ahead::pass_those_ahead;
 use super::core::work::*;
 use super::core::{Now, Positions, channels_of, furthest};
 use super::data::Data;
@@ -80,9 +81,18 @@ async fn login(
         let failure = |ask| LoginFailure { ask, replaced: replaced.next().unwrap_or_default() };
         asks.into_iter().map(failure).collect()
     };
-    let Ok(replaced) = data.attempt("bind", || data.routes.bind(routes.clone())).await else {
+    let Ok(mut replaced) = data.attempt("bind", || data.routes.bind(routes.clone())).await else {
         return Err(failed(asks, Vec::new()));
     };
+    for (ask, replaced) in asks.iter().zip(&mut replaced) {
+        let lost = replaced.iter().any(|route| route.conn == ask.route.conn);
+        if lost
+            && !ask.opened.again
+            && let Some(instead) = pass_those_ahead(&*data.routes, &ask.route).await
+        {
+            *replaced = instead;
+        }
+    }
     match positions(data, &asks).await {
         Ok(positions) => {
             let answers = asks.into_iter().zip(replaced).zip(positions);
