@@ -135,8 +135,8 @@ pub(crate) struct LogicPlace {
 /// Where a gateway's processes run, one after the other.
 pub(crate) struct Place {
     pub(crate) process: Option<Gateway>,
-    /// Of its last process.
-    pub(crate) epoch: u64,
+    /// Of its processes.
+    pub(crate) epochs: Vec<u64>,
     pub(crate) down_until_ms: u64,
     pub(crate) frozen_until_ms: u64,
     /// Breaks between it and logic, of any kind.
@@ -166,7 +166,7 @@ impl World {
         let profiles = profiles(options.clients, &mut random);
         let place = || Place {
             process: None,
-            epoch: 0,
+            epochs: Vec::new(),
             down_until_ms: 0,
             frozen_until_ms: 0,
             breaks: 0,
@@ -287,9 +287,12 @@ impl World {
             // The gateway hears of a break.
             place.breaks += (zombies - place.zombies.len()) as u64;
             if place.process.is_none() && place.down_until_ms <= now_ms {
-                // Greater than any before it, by more than a slot was used, also where the clock was set back.
-                place.epoch = (self.clock.latest_unix() as u64).max(place.epoch + 1_000);
-                let epoch = (place.epoch, SHARDS);
+                // The time, which may be that of an earlier process where the clock was set back; but no two have an epoch, nor connections' generations, in common.
+                let near = |epoch: u64| place.epochs.iter().any(|it| it.abs_diff(epoch) < 1_000);
+                let mut epochs = (0..).map(|n| self.clock.unix() as u64 + n * 1_000);
+                let epoch = epochs.find(|&epoch| !near(epoch)).expect("any number");
+                place.epochs.push(epoch);
+                let epoch = (epoch, SHARDS);
                 let gateway = Gateway::start(number as u32, epoch, &self.net, &self.clock);
                 place.process = Some(gateway);
                 place.frozen_until_ms = 0;

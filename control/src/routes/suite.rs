@@ -39,7 +39,7 @@ macro_rules! routes_suite {
             a_renewed_lease_does_not_run_out,
             a_lost_lease_starts_from_nothing,
             a_newer_process_drops_the_older_ones_routes,
-            an_older_process_is_refused,
+            an_older_process_waits_for_the_newer_ones_lease,
             detach_is_for_its_own_process,
             a_process_without_a_lease_binds_nothing,
             gateways_show_their_load,

@@ -18,24 +18,22 @@ struct Process {
 pub(super) struct Processes {
     by_number: HashMap<ProcessNumber, Process>,
     by_gateway: BTreeMap<u32, ProcessNumber>,
-    /// The highest epoch seen of each gateway, so that an old process does not come back after its successor's lease.
-    epochs: HashMap<u32, u64>,
     last: u32,
 }
 
 impl Processes {
-    /// Registers a process; returns the one it takes over from.
+    /// Registers a process; returns the one it takes over from. A lower epoch has to wait for the end of a higher one's lease, and no longer: it may be the later
+    /// process, whose clock was set back.
     pub(super) fn attach(
         &mut self,
         lease: GatewayLease,
         now_ms: u64,
     ) -> Result<Option<ProcessNumber>> {
-        let highest = self.epochs.entry(lease.gateway).or_default();
-        if lease.epoch < *highest {
+        let held = self.by_gateway.get(&lease.gateway).and_then(|&number| self.lease(number));
+        if held.is_some_and(|held| held.epoch > lease.epoch) {
             let text = format!("gateway {} has a newer process than this one", lease.gateway);
             return Err(Error::new(Code::Conflict, text));
         }
-        *highest = lease.epoch;
         if self.renew(lease.clone(), now_ms) {
             return Ok(None);
         }

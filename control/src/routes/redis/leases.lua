@@ -35,7 +35,7 @@ local function write(gateway, epoch, process, lease_ms, lease)
   redis.call('HSET', leases, gateway, epoch .. struct.pack('>I5I6', process, until_ms) .. lease)
 end
 
--- The process has no lease any more; its epoch is remembered.
+-- The process has no lease any more.
 local function bury(gateway, held)
   if held.process == 0 then return end
   redis.call('SADD', gone, struct.pack('>I5', held.process))
