@@ -239,7 +239,8 @@ impl World {
     fn purge(&mut self) {
         let retention_ms = *self.random.pick(&[0, 60_000]);
         let most = *self.random.pick(&[0, 5, 20]);
-        let removed = self.store.purge_some(retention_ms, most);
+        let spared = self.queue.messages_not_done();
+        let removed = self.store.purge_some((retention_ms, most), &spared);
         self.note(format_args!(
             "a purge of what is older than {retention_ms} ms or above {most} removes {removed:?}"
         ));

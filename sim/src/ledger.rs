@@ -73,6 +73,11 @@ impl Ledger {
         self.received.entry(device.clone()).or_default().insert(message);
     }
 
+    /// Whether retention has removed a push from a user's log.
+    pub fn is_purged(&self, push: &Push, app_id: u32, user: &str) -> bool {
+        self.purged.contains(&(log_of(push, app_id, user), push.id))
+    }
+
     /// Kept messages for a device that are still due, and when they were accepted.
     pub fn due(&self, store: &MemoryStore, device: &DeviceId, unix_ms: i64) -> Vec<(u64, u64)> {
         let (app_id, user, name) = device;
@@ -81,7 +86,7 @@ impl Ledger {
             let over = push.expires_at_ms != 0 && push.expires_at_ms <= unix_ms;
             let gone = over
                 || self.recalls.contains_key(&push.id)
-                || self.purged.contains(&(log_of(push, *app_id, user), push.id))
+                || self.is_purged(push, *app_id, user)
                 || store.with(|tables| tables.reports.is_dead(push.id, *app_id, user, name));
             push.offline_push && push.r#type != 4 && is_for(push, *app_id, user) && !gone
         };

@@ -119,6 +119,18 @@ impl MemoryQueue {
         parts.map(|(part, done)| part.range(done + 1..).count()).sum()
     }
 
+    /// Messages of records that are not done.
+    pub fn messages_not_done(&self) -> BTreeSet<u64> {
+        let inner = self.inner.lock();
+        let parts = inner.parts.iter().zip(&inner.done);
+        let open = parts.flat_map(|(part, done)| part.range(done + 1..));
+        let message = |offset: &u64| match inner.records[offset].job.as_ref()?.kind.as_ref()? {
+            job::Kind::Push(push) => Some(push.id),
+            _ => None,
+        };
+        open.filter_map(message).collect()
+    }
+
     /// A group's position.
     pub fn committed(&self, group: &str) -> u64 {
         self.inner.lock().committed.get(group).copied().unwrap_or(0)

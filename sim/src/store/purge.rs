@@ -8,8 +8,13 @@ use gpusher_proto::gateway::ChannelKind;
 use std::collections::BTreeSet;
 
 impl MemoryStore {
-    /// Purges the logs past the gates; what has been removed. Reports stay: the checks go by them.
-    pub fn purge_some(&self, retention_ms: i64, per_channel_max: u64) -> Vec<(LogKey, u64)> {
+    /// Purges the logs past the gates; what has been removed. Reports stay: the checks go by them. What logic has not committed is spared: retention is far
+    /// longer than a record takes, see docs/DELIVERY.md.
+    pub fn purge_some(
+        &self,
+        (retention_ms, per_channel_max): (i64, u64),
+        spared: &BTreeSet<u64>,
+    ) -> Vec<(LogKey, u64)> {
         let now_ms = self.clock.unix();
         let request = PurgeRequest { now_ms, retention_ms, per_channel_max, batch_max: 0 };
         self.with(|tables| {
@@ -18,7 +23,7 @@ impl MemoryStore {
                 logs.flat_map(|(key, log)| log.by_id.keys().map(|&id| (key.clone(), id))).collect()
             };
             let before = kept(tables);
-            tables.purge_logs(&request);
+            tables.purge_logs(&request, spared);
             before.difference(&kept(tables)).cloned().collect()
         })
     }
@@ -27,10 +32,10 @@ impl MemoryStore {
 impl Tables {
     pub(super) fn purge(&mut self, request: &PurgeRequest) -> PurgeResult {
         self.forget_old_reports(request);
-        self.purge_logs(request)
+        self.purge_logs(request, &BTreeSet::new())
     }
 
-    fn purge_logs(&mut self, request: &PurgeRequest) -> PurgeResult {
+    fn purge_logs(&mut self, request: &PurgeRequest, spared: &BTreeSet<u64>) -> PurgeResult {
         let gone = |app_id: u32, apps: &std::collections::BTreeMap<u32, App>| {
             app_id != 0 && !apps.contains_key(&app_id)
         };
@@ -51,7 +56,7 @@ impl Tables {
                     seq <= acknowledged && request.now_ms - push.accepted_at_ms > REPEAT_WINDOW_MS;
                 let over = is_over(push, request.now_ms) || gone(key.1, &self.apps) || read;
                 let cut = !over && (old || index < surplus);
-                if over || cut {
+                if (over || cut) && !spared.contains(&push.id) {
                     doomed.push((key.clone(), seq, cut));
                 }
             }

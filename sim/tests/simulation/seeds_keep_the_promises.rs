@@ -7,15 +7,15 @@ use gpusher_sim::{Options, run};
 const CALM_ONCE_BROKEN: [u64; 14] =
     [14, 51, 119, 127, 133, 170, 197, 301, 313, 344, 17, 25, 236, 347];
 /// The same with faults.
-const FAULTY_ONCE_BROKEN: [u64; 29] = [
+const FAULTY_ONCE_BROKEN: [u64; 30] = [
     30, 328, 3, 4, 9, 11, 15, 16, 23, 25, 29, 32, 35, 39, 47, 48, 54, 65, 67, 129, 133, 141, 167,
-    227, 229, 235, 164, 269, 634,
+    227, 229, 235, 164, 269, 634, 103,
 ];
 
 /// The same with two logics.
-const TWO_LOGICS_ONCE_BROKEN: [u64; 10] = [2, 5, 7, 12, 15, 29, 10, 59, 255, 288];
+const TWO_LOGICS_ONCE_BROKEN: [u64; 13] = [2, 5, 7, 12, 15, 29, 10, 59, 255, 288, 491, 670, 1895];
 /// The same with three.
-const THREE_LOGICS_ONCE_BROKEN: [u64; 2] = [21, 160];
+const THREE_LOGICS_ONCE_BROKEN: [u64; 4] = [21, 160, 866, 1458];
 
 fn keeps_all_promises(seed: u64, faults: bool, logics: usize) {
     let report = run(Options { faults, logics, ..Options::of(seed) });

@@ -1,7 +1,7 @@
 //! What is beyond a bound is answered and counted, and what is within it is not.
 
 use super::*;
-use gpusher_proto::gateway::{Admit, Answer, Event, Upstream};
+use gpusher_proto::gateway::{Admit, Answer, Event, Logics, Upstream};
 
 const KEY: LinkKey = LinkKey(1);
 
@@ -95,4 +95,21 @@ fn records_held_back_for_a_gateway_are_bounded() {
     core.give_up_owed();
     assert_eq!((core.take_commit(), core.counters.get(Count::OwedGivenUp)), (Some(10), 1));
     assert!(core.has_room());
+}
+
+#[test]
+fn numbers_at_hand_are_dropped_where_others_take_some_too() {
+    for others in [0, 1] {
+        let mut core = core(Limits::default());
+        let names = (0..=others).map(|name| format!("logic-{name}")).collect();
+        tell(&mut core, event::Kind::Logics(Logics { names }));
+        let key = (7, "ada".to_owned());
+        core.blocks.as_mut().unwrap().fill(key.clone(), 10, 5);
+        core.on_records(vec![Record { offset: 1, ..Record::default() }]);
+        let Some(Work::Prepare { blocks, block, .. }) = core.take_work(Lane::Prepare) else {
+            panic!("a record is prepared");
+        };
+        let expected = if others == 0 { (5, Limits::default().sequence_block) } else { (0, 1) };
+        assert_eq!((blocks.left(&key), block), expected);
+    }
 }
