@@ -236,6 +236,8 @@ impl Client {
                 Told::Push(push) if push.kept && (push.kind as usize) < 3 => {
                     let channel = push.kind as usize;
                     conn.to_ack[channel] = conn.to_ack[channel].max(push.seq);
+                    // What comes again is acknowledged again.
+                    conn.acked[channel] = conn.acked[channel].min(push.seq - 1);
                     self.positions[channel] = self.positions[channel].max(push.seq);
                 }
                 Told::Answer { request, code, .. } => {

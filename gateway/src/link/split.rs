@@ -101,10 +101,17 @@ impl Layout {
         Ok(Split { mails, job: Some(JobParts { job, shards, absent, bytes }) })
     }
 
+    /// To all shards, whoever is to be told: another logic may have sent the message to others, and it leaves their outboxes, too.
     fn split_recall(self, recall: Recall) -> Result<Split, Unsplittable> {
         let (audiences, _) = match recall.audience {
             None => self.each(Audience::Connections(Vec::new())),
-            Some(recall::Audience::Connections(connections)) => self.by_shard(connections.ids),
+            Some(recall::Audience::Connections(connections)) => {
+                let (mut audiences, absent) = self.by_shard(connections.ids);
+                let told: Vec<u32> = audiences.iter().map(|&(shard, _)| shard).collect();
+                let others = (0..self.shards).filter(|shard| !told.contains(shard));
+                audiences.extend(others.map(|shard| (shard, Audience::Connections(Vec::new()))));
+                (audiences, absent)
+            }
             Some(recall::Audience::AppId(app_id)) => self.each(Audience::App(app_id)),
             Some(recall::Audience::Everyone(_)) => self.each(Audience::Everyone),
             Some(recall::Audience::Topic(topic)) => {
@@ -273,6 +280,20 @@ mod tests {
             assert_eq!(recall.tombstone.len(), 8 + 17);
         }
         assert_eq!(split.mails.len(), 2);
+    }
+
+    #[test]
+    fn a_recall_from_connections_goes_to_all_shards() {
+        let audience = recall::Audience::Connections(Connections { ids: vec![conn(1, 4)] });
+        let recall = Recall { message_id: 7, audience: Some(audience), ..Recall::default() };
+        let split = HERE.split(LINK, command::Kind::Recall(recall)).unwrap();
+        let told = split.mails.iter().map(|(shard, mail)| match mail {
+            ToShard::Recall(recall) => (*shard, recall.audience.clone()),
+            other => panic!("not a recall: {other:?}"),
+        });
+        let one = Audience::Connections(vec![ConnId::from_raw(conn(1, 4))]);
+        let none = Audience::Connections(Vec::new());
+        assert_eq!(told.collect::<Vec<_>>(), [(1, one), (0, none)]);
     }
 
     #[test]
