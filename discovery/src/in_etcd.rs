@@ -6,6 +6,7 @@ use crate::services::Service;
 use async_trait::async_trait;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -90,7 +91,7 @@ impl InEtcd {
     ) -> Result<T, DiscoveryError> {
         match timeout(CALL_TIMEOUT, answer).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(self.unavailable(status.message())),
+            Ok(Err(status)) => Err(self.unavailable(&why(&status))),
             Err(_) => Err(self.unavailable("no answer in time")),
         }
     }
@@ -217,4 +218,13 @@ impl Registry for InEtcd {
             }
         }
     }
+}
+
+/// The server's words; or, where there was no answer, the first cause of that.
+fn why(status: &Status) -> String {
+    let Some(mut cause) = status.source() else { return status.message().to_owned() };
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }

@@ -1,5 +1,7 @@
 //! The program as operators run it: started, pushed to, killed, started again, taken apart.
 
+#[cfg(all(feature = "redis", feature = "etcd"))]
+mod found_in_a_registry;
 mod refusals;
 mod roles_apart;
 mod stop_and_start_again;

@@ -71,21 +71,29 @@ fn doctor_names_what_fails() {
     }
 }
 
+/// Each of them where nobody listens: its line has the key or the URL, why it fails, and no password.
 #[test]
-fn doctor_tells_why_a_database_fails() {
+fn doctor_tells_which_server_fails_and_why() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
     let addresses = ["WEB__LISTEN", "MESSAGE__LISTEN", "GATEWAY__LISTEN", "GATEWAY__ADMIN_LISTEN"];
-    for url in ["postgres://ann:hunter2@127.0.0.1:1/push", "mysql://ann:hunter2@127.0.0.1:1/push"] {
-        let mut settings = vec![("STORE__URL", url)];
+    for (name, key, url) in [
+        ("store", "STORE__URL", "postgres://ann:hunter2@127.0.0.1:1/push"),
+        ("store", "STORE__URL", "mysql://ann:hunter2@127.0.0.1:1/push"),
+        ("routes", "ROUTES__URL", "redis://ann:hunter2@127.0.0.1:1"),
+        ("routes", "ROUTES__URL", "redis+sentinel://ann:hunter2@127.0.0.1:1/push"),
+        ("routes", "ROUTES__URL", "redis+cluster://ann:hunter2@127.0.0.1:1"),
+        ("discovery", "DISCOVERY__URL", "redis://ann:hunter2@127.0.0.1:1"),
+        ("discovery", "DISCOVERY__URL", "etcd://127.0.0.1:1"),
+    ] {
+        let mut settings = vec![(key, url)];
         settings.extend(addresses.map(|key| (key, "127.0.0.1:0")));
         let ill = output(&["doctor", "--dev", "--data", data], &settings);
         let text = String::from_utf8(ill.stdout).unwrap();
         assert_eq!(ill.status.code(), Some(1), "{text}");
         assert!(text.contains("1 thing is wrong"), "{text}");
-        let shown = url.replace(":hunter2", "");
-        let line = text.lines().find(|line| line.contains("FAIL  store")).unwrap();
-        assert!(line.contains(&shown) && line.contains("refused"), "{line}");
+        let line = text.lines().find(|line| line.contains(&format!("FAIL  {name}"))).unwrap();
+        assert!(line.contains("127.0.0.1:1") && line.contains("refused"), "{url}: {line}");
         let log = String::from_utf8(ill.stderr).unwrap();
         assert!(!text.contains("hunter2") && !log.contains("hunter2"), "{text}{log}");
     }

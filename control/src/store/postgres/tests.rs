@@ -111,6 +111,18 @@ async fn a_refused_user_is_named_and_the_password_is_not() {
     assert!(error.text.contains("nobody_here") && !error.text.contains("hunter2"), "{error}");
 }
 
+/// It takes nothing but TLS, and the only authority is the one that the URL names.
+#[tokio::test]
+async fn a_server_is_reached_over_tls_and_its_certificate_checked() {
+    let server = gpusher_testbed::Postgres::start_with_tls();
+    let root = server.certificate();
+    let url = format!("{}?sslmode=verify-full&sslrootcert={root}", server.url("postgres"));
+    let options = ServerOptions { url: ServerUrl::new(url), ..faults::options(String::new()) };
+    let store = open(options, ServerMetrics::default()).await.unwrap();
+    store.list_apps().await.unwrap();
+    store.close().await;
+}
+
 fn entry(name: &str, id: u64) -> Append {
     let channel = Channel { kind: 3, app_id: 1000, name: name.into() };
     Append { channel: Some(channel), push: Some(Push { id, ..Push::default() }) }
