@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
 const BROKEN: u8 = 1;
 const IMPOSSIBLE: u8 = 2;
@@ -68,7 +69,12 @@ fn perform(command: &Command) -> Result<ExitCode> {
             if arguments.system.namespaces {
                 namespace::enter()?;
             }
-            runtime()?.block_on(up::up(arguments, &programs))
+            runtime()?.block_on(async {
+                tokio::select! {
+                    code = up::up(arguments, &programs) => code,
+                    () = asked_to_stop() => anyhow::bail!("stopped"),
+                }
+            })
         }
         Command::Table(arguments) => add_up(arguments),
         Command::Soak(arguments) => endure(arguments),
@@ -144,7 +150,7 @@ fn endure(arguments: &SoakArguments) -> Result<ExitCode> {
         let (plan, _temporary) = plan(fault, common, &programs)?;
         tokio::select! {
             course = soak(&plan, &schedule) => course,
-            _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+            () = asked_to_stop() => anyhow::bail!("stopped"),
         }
     })?;
     println!("{}", course.summary());
@@ -165,8 +171,16 @@ async fn one(fault: &'static Fault, common: &Common, programs: &Programs) -> Res
     let (plan, _temporary) = plan(fault, common, programs)?;
     tokio::select! {
         outcome = run(&plan) => outcome,
-        // What was started ends with the run.
-        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        () = asked_to_stop() => anyhow::bail!("stopped"),
+    }
+}
+
+/// Waits for SIGINT or SIGTERM. What was started ends with the future that this one is selected against.
+async fn asked_to_stop() {
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened to");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn up(arguments: &UpArguments, programs: &Programs) -> Result<E
     let before = deployment.cpu_times();
     let (program, rest) = arguments.command.split_first().context("a command is missing")?;
     let mut command = Command::new(program);
-    command.args(rest).envs(environment(&deployment));
+    command.args(rest).envs(environment(&deployment)).kill_on_drop(true);
     let status = command.status().await.with_context(|| format!("cannot run {program}"))?;
     let after = deployment.cpu_times();
     let deaths = deployment.deaths();
