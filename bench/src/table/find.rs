@@ -9,6 +9,11 @@ pub(super) fn number(report: &Value, path: &str) -> Option<f64> {
     segments.try_fold(report, step)?.as_f64()
 }
 
+/// What the report says itself of why the path's first segment was not measured.
+pub(super) fn missing<'a>(report: &'a Value, path: &str) -> Option<&'a str> {
+    step(report, path.split('/').next()?)?.get("missing")?.as_str()
+}
+
 fn step<'a>(value: &'a Value, segment: &str) -> Option<&'a Value> {
     match value {
         Value::Object(object) => object.get(segment),
@@ -37,6 +42,9 @@ mod tests {
         assert_eq!(number(&report, "steps/0/phases/1/p50"), Some(2.0));
         let compared = json!([{"system": "nats", "rounds": [{"messages_per_s": 3}]}]);
         assert_eq!(number(&compared, "nats/rounds/0/messages_per_s"), Some(3.0));
+        let absent = json!([{"system": "nats", "missing": "it is not installed"}]);
+        assert_eq!(missing(&absent, "nats/rounds/0"), Some("it is not installed"));
+        assert_eq!(missing(&report, "steps/app/phases"), None);
         for nowhere in ["steps/topic/phases/0/p50", "steps/app/phases/2/p50", "steps/app/name", ""]
         {
             assert_eq!(number(&report, nowhere), None, "{nowhere}");

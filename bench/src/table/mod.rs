@@ -111,7 +111,10 @@ impl Spec {
             Outcome::Nothing(why) => Cell::Nothing(why.clone()),
             Outcome::Valid(report) => match find::number(report, &row.path) {
                 Some(value) => Cell::Value(value * row.scale),
-                None => Cell::Nothing(format!("the report has no {}", row.path)),
+                None => Cell::Nothing(match find::missing(report, &row.path) {
+                    Some(why) => why.to_owned(),
+                    None => format!("the report has no {}", row.path),
+                }),
             },
         }
     }
