@@ -37,6 +37,7 @@ servers: ## Install the servers that the tests start: PostgreSQL, MariaDB, Redis
 check: tool-chain deny ## Formatting, lints, documentation, licences
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --package gpusher-control --no-default-features -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' cargo doc --workspace --no-deps --quiet
 
 .PHONY: deny
