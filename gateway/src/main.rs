@@ -12,11 +12,10 @@
 mod register;
 
 use clap::Parser;
-use gpusher_gateway::boot::BootError;
+use gpusher_gateway::boot::{BootError, take_short_turns};
 use gpusher_gateway::config::{Auth, DEFAULTS, DiscoveryConfig, Io, RuntimeConfig};
 use gpusher_gateway::doctor::{Finding, Verdict, examine};
 use gpusher_gateway::gateway::Gateway;
-use gpusher_sys::scheduling::{SHORT_SLICE, set_slice};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -138,9 +137,7 @@ fn refuse(code: u8, text: &str) -> ExitCode {
 }
 
 fn run(config: RuntimeConfig) -> ExitCode {
-    if let Err(error) = set_slice(Some(SHORT_SLICE)) {
-        tracing::warn!(%error, "no short turns on the processor: pushes are slower where others fill it");
-    }
+    take_short_turns();
     let runtime = match runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
     {
         Ok(runtime) => runtime,

@@ -3,7 +3,7 @@
 use gpusher_control::boot::Process;
 use gpusher_control::config::{AuthMode, Config, Log, LogFormat};
 use gpusher_control::error::{Code, Error, Result};
-use gpusher_sys::scheduling::{SHORT_SLICE, set_slice};
+use gpusher_gateway::boot::take_short_turns;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use tokio::runtime;
@@ -13,9 +13,7 @@ use tracing_subscriber::EnvFilter;
 /// Runs until told to stop.
 pub(super) fn run(config: Config) -> Result<ExitCode> {
     start_logging(&config.log)?;
-    if let Err(error) = set_slice(Some(SHORT_SLICE)) {
-        tracing::warn!(%error, "no short turns on the processor: pushes are slower where others fill it");
-    }
+    take_short_turns();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         Error::new(Code::Unavailable, format!("cannot start a runtime: {error}"))

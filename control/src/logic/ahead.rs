@@ -3,8 +3,8 @@
 //! Of two connections of a device the younger one stays, by the clocks of their gateways. Where a clock was set back, a connection from before that is younger
 //! than all that come; if its end was not heard of, they would all be turned away until its date has passed.
 
-use crate::routes::Routes;
-use gpusher_proto::data::{ConnKey, Route, UserInApp};
+use crate::routes::{Routes, key_of};
+use gpusher_proto::data::{Route, UserInApp};
 
 /// No login waits for so long before it is bound: what is younger by more began by a clock that was ahead.
 const AHEAD_MS: i64 = 60_000;
@@ -27,11 +27,6 @@ pub(super) async fn pass_those_ahead(routes: &dyn Routes, login: &Route) -> Opti
         Err(_) => lost.push(login.clone()),
     }
     Some(lost)
-}
-
-fn key_of(route: &Route) -> ConnKey {
-    let Route { conn, app_id, user, gateway_epoch, .. } = route.clone();
-    ConnKey { conn, app_id, user, gateway_epoch }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ mod redis;
 #[cfg(feature = "kafka")]
 pub use self::kafka::KafkaMetrics;
 pub use self::logic::LogicCollector;
-pub(crate) use self::pages::pages;
+pub(crate) use self::pages::{metrics_page, pages};
 pub use self::queue::QueueMetrics;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisCollector;

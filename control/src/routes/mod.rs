@@ -23,6 +23,16 @@ pub const CONNECTIONS_PER_USER_MAX: usize = 1024;
 /// Most routes of one page; asked for 0 or more, this many come.
 pub const LIST_MAX: u32 = 1000;
 
+/// What removes exactly this binding.
+pub(crate) fn key_of(route: &Route) -> ConnKey {
+    ConnKey {
+        conn: route.conn,
+        app_id: route.app_id,
+        user: route.user.clone(),
+        gateway_epoch: route.gateway_epoch,
+    }
+}
+
 /// Where connections are. Nothing here is durable: gateways announce everything again.
 #[async_trait]
 pub trait Routes: Send + Sync {

@@ -20,7 +20,7 @@ mod tests;
 use self::keys::Keys;
 use self::leases::{Leases, Table};
 use self::member::{Bound, ProcessNumber, prefix, shard, suffix};
-use super::{CONNECTIONS_PER_USER_MAX, Routes};
+use super::{CONNECTIONS_PER_USER_MAX, Routes, key_of};
 use crate::error::{Code, Error, Result};
 use async_trait::async_trait;
 use futures_util::future::{try_join, try_join_all};
@@ -312,13 +312,7 @@ impl Routes for RedisRoutes {
 }
 
 fn binding_key((route, process): &(Route, ProcessNumber)) -> (ConnKey, Vec<u8>) {
-    let key = ConnKey {
-        conn: route.conn,
-        app_id: route.app_id,
-        user: route.user.clone(),
-        gateway_epoch: route.gateway_epoch,
-    };
-    (key, process.to_bytes().to_vec())
+    (key_of(route), process.to_bytes().to_vec())
 }
 
 /// Cuts a call into parts of one shard each.

@@ -89,15 +89,6 @@ fn route(gateway: u32, conn: u64, user: &str, device: &str) -> Route {
     }
 }
 
-fn key(route: &Route) -> ConnKey {
-    ConnKey {
-        conn: route.conn,
-        app_id: route.app_id,
-        user: route.user.clone(),
-        gateway_epoch: route.gateway_epoch,
-    }
-}
-
 /// A table with gateways 1 and 2 attached.
 async fn attached(fixture: &impl Fixture) -> Arc<dyn Routes> {
     let routes = fixture.routes();

@@ -1,7 +1,6 @@
 //! Counters of pushes: what a batch adds to each, and their columns.
 
-use super::rows::decode_push;
-use super::rows::{position, signed, unsigned};
+use super::rows::{decode_push, position, signed, unsigned};
 use crate::error::Result;
 use gpusher_proto::data::Status;
 use rustc_hash::FxHashMap;

@@ -2,9 +2,10 @@
 
 use super::Web;
 use super::envelope::{Answer, Decimal, Envelope, encode_ok, ok, ok_encoded};
+use crate::metrics::metrics_page;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use gpusher_proto::data::GatewayLease;
 use serde::Serialize;
 use std::future::Future;
@@ -213,15 +214,5 @@ async fn probe<T>(name: &str, call: impl Future<Output = crate::error::Result<T>
     responses((status = 200, description = "OpenMetrics text", content_type = "application/openmetrics-text", body = String))
 )]
 pub(super) async fn metrics(State(web): State<Arc<Web>>) -> Response {
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, &web.registry.lock()) {
-        Ok(()) => {
-            const TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, TYPE)], text).into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, "metrics cannot be encoded");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
+    metrics_page(&web.registry)
 }

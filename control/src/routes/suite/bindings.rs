@@ -64,12 +64,12 @@ pub(crate) async fn unbind_removes_only_its_own_connection(fixture: impl Fixture
     let new = Route { since_ms: old.since_ms + 5, ..route(1, 12, "ada", "phone") };
     bind(&*routes, &old).await;
     bind(&*routes, &new).await;
-    routes.unbind(vec![key(&old)]).await.unwrap();
+    routes.unbind(vec![key_of(&old)]).await.unwrap();
     assert_eq!(locate(&*routes, "ada").await, std::slice::from_ref(&new));
-    let of_another_process = ConnKey { gateway_epoch: 2, ..key(&new) };
+    let of_another_process = ConnKey { gateway_epoch: 2, ..key_of(&new) };
     routes.unbind(vec![of_another_process]).await.unwrap();
     assert_eq!(locate(&*routes, "ada").await, std::slice::from_ref(&new));
-    routes.unbind(vec![key(&new), key(&new)]).await.unwrap();
+    routes.unbind(vec![key_of(&new), key_of(&new)]).await.unwrap();
     assert_eq!(locate(&*routes, "ada").await, []);
     assert_eq!(routes.counts(0).await.unwrap(), []);
 }

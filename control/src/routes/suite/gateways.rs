@@ -55,7 +55,7 @@ pub(crate) async fn a_newer_process_drops_the_older_ones_routes(fixture: impl Fi
     assert_eq!(locate(&*routes, "ada").await.len(), 1);
     let fresh = Route { gateway_epoch: 2, ..route(1, 11, "ada", "phone") };
     bind(&*routes, &fresh).await;
-    routes.unbind(vec![key(&route(1, 11, "ada", "phone"))]).await.unwrap();
+    routes.unbind(vec![key_of(&route(1, 11, "ada", "phone"))]).await.unwrap();
     assert_eq!(locate(&*routes, "ada").await, [fresh, route(2, 21, "ada", "desk")]);
 }
 

@@ -66,7 +66,7 @@ pub(crate) async fn concurrent_bindings_are_all_counted(fixture: impl Fixture) {
                     let bound = route(1, task * EACH + n, &user, "");
                     routes.bind(vec![bound.clone()]).await.unwrap();
                     if n % 2 == 1 {
-                        routes.unbind(vec![key(&bound)]).await.unwrap();
+                        routes.unbind(vec![key_of(&bound)]).await.unwrap();
                     }
                 }
             })
