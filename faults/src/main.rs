@@ -13,7 +13,7 @@ use arguments::{Arguments, Command, Common, SoakArguments, TableArguments};
 use clap::Parser;
 use gpusher_faults::deployment::Programs;
 use gpusher_faults::fault::{CATALOGUE, Fault, find};
-use gpusher_faults::report::{explain, summed, table};
+use gpusher_faults::report::{classes, explain, summed, table};
 use gpusher_faults::run::{Outcome, Plan, run};
 use gpusher_faults::soak::{picture, soak};
 use std::fs;
@@ -96,7 +96,7 @@ fn go_through(faults: &[&'static Fault], common: &Common) -> Result<ExitCode> {
         }
     }
     if faults.len() > 1 {
-        print!("{}", table(&outcomes));
+        println!("{}\n{}", table(&outcomes), classes(&outcomes));
     }
     impossible.iter().for_each(|text| println!("not done: {text}"));
     if let Some(path) = &common.json {
@@ -134,7 +134,7 @@ fn add_up(arguments: &TableArguments) -> Result<ExitCode> {
         outcomes.extend(run);
     }
     let outcomes = summed(outcomes);
-    print!("{}", table(&outcomes));
+    println!("{}\n{}", table(&outcomes), classes(&outcomes));
     let failed = outcomes.iter().any(|outcome| !outcome.failures.is_empty());
     outcomes.iter().for_each(|outcome| print!("{}", explain(outcome)));
     Ok(if failed { BROKEN.into() } else { ExitCode::SUCCESS })

@@ -1,5 +1,6 @@
-//! Outcomes as a table.
+//! Outcomes as tables.
 
+use crate::ledger::{Account, Kind};
 use crate::run::Outcome;
 use std::fmt::Write;
 
@@ -20,6 +21,18 @@ const HEAD: [&str; 15] = [
     "recovery, median",
     "max",
 ];
+const CLASS_HEAD: [&str; 10] = [
+    "class",
+    "pushes",
+    "accepted",
+    "delivered",
+    "expired",
+    "recalled",
+    "dead",
+    "pending",
+    "lost",
+    "missed",
+];
 
 /// Outcomes with those of the same fault and shape added up, in the order in which they came first.
 pub fn summed(outcomes: Vec<Outcome>) -> Vec<Outcome> {
@@ -36,11 +49,49 @@ pub fn summed(outcomes: Vec<Outcome>) -> Vec<Outcome> {
 
 /// One line an outcome, in Markdown: kept messages by receiver, live ones as the share that arrived, whatever was done, recovery in seconds.
 pub fn table(outcomes: &[Outcome]) -> String {
-    let mut rows = vec![HEAD.map(str::to_owned)];
-    rows.push(std::array::from_fn(|column| if column < 2 { "---" } else { "---:" }.to_owned()));
-    rows.extend(outcomes.iter().map(row));
+    markdown(HEAD, 2, outcomes.iter().map(row))
+}
+
+/// The books of all outcomes together, one line a class of messages, in Markdown. A class that nothing was pushed of has none. Kept pushes to
+/// topics count once, as what a latecomer finds in the log; their members get them as live ones.
+pub fn classes(outcomes: &[Outcome]) -> String {
+    let mut sum = Account::default();
+    outcomes.iter().for_each(|outcome| sum.add(&outcome.account));
+    let kept = sum.kept.iter().map(|(kind, it)| {
+        let fates = [it.delivered, it.expired, it.recalled, it.dead, it.pending, it.lost];
+        let mut counts = [Some(it.pushes), Some(it.accepted)].to_vec();
+        counts.extend(fates.map(Some));
+        class(*kind, "kept", &counts)
+    });
+    let live = sum.live.iter().map(|(kind, it)| {
+        let [pushes, accepted, delivered] = [it.pushes, it.accepted, it.delivered].map(Some);
+        let missed = Some(it.missed);
+        class(*kind, "live", &[pushes, accepted, delivered, None, None, None, None, None, missed])
+    });
+    markdown(CLASS_HEAD, 1, kept.chain(live))
+}
+
+/// What is not counted is left out.
+fn class(kind: Kind, how: &str, counts: &[Option<u64>]) -> [String; CLASS_HEAD.len()] {
+    std::array::from_fn(|column| match column.checked_sub(1) {
+        None => format!("{}, {how}", kind.name()),
+        Some(at) => {
+            counts.get(at).copied().flatten().map_or("-".to_owned(), |count| count.to_string())
+        }
+    })
+}
+
+/// Rows under a head, whose first columns are names.
+fn markdown<const COLUMNS: usize>(
+    head: [&str; COLUMNS],
+    names: usize,
+    body: impl Iterator<Item = [String; COLUMNS]>,
+) -> String {
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.push(std::array::from_fn(|column| if column < names { "---" } else { "---:" }.to_owned()));
+    rows.extend(body);
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: [usize; HEAD.len()] = std::array::from_fn(width);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
     let mut text = String::new();
     for row in &rows {
         for (cell, width) in row.iter().zip(widths) {
@@ -106,7 +157,7 @@ pub fn explain(outcome: &Outcome) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Account, Balance, Kind};
+    use crate::ledger::{Balance, LiveBalance};
 
     fn outcome(fault: &str, recovery_ms: &[u64]) -> Outcome {
         let balance =
@@ -140,5 +191,18 @@ mod tests {
         assert_eq!(lines[2][1..6], ["a", "apart", "3", "6", "4"]);
         assert_eq!(lines[2][12..16], ["2", "0.0 %", "0.3 s", "7.0 s"]);
         assert_eq!(lines[3][14..16], ["-", "-"]);
+    }
+
+    #[test]
+    fn each_class_has_a_line_in_which_the_books_close() {
+        let mut second = outcome("b", &[]);
+        let live = LiveBalance { pushes: 1, accepted: 5, delivered: 4, missed: 1 };
+        second.account.live.insert(Kind::Topic, live);
+        let table = classes(&[outcome("a", &[]), second]);
+        let lines: Vec<Vec<&str>> =
+            table.lines().map(|line| line.split('|').map(str::trim).collect()).collect();
+        assert_eq!(lines.len(), 4, "{table}");
+        assert_eq!(lines[2][1..11], ["app, kept", "2", "6", "4", "0", "0", "0", "0", "2", "-"]);
+        assert_eq!(lines[3][1..11], ["topic, live", "1", "5", "4", "-", "-", "-", "-", "-", "1"]);
     }
 }
