@@ -2,7 +2,7 @@
 
 use crate::crowd::{APPS, Mood, Profile, TOPICS, topic_name};
 use crate::deployment::Role;
-use crate::ledger::{Dead, Entry, Fate, Kind, Order, Receipt, unix_ms};
+use crate::ledger::{Dead, Entry, Fate, Kind, Order, Receipt};
 use crate::recovery::arrives;
 use crate::stage::Stage;
 use crate::traffic::push_until_accepted;
@@ -195,9 +195,10 @@ fn expected(stage: &Stage, entry: &Entry, user: &str, dead: &Dead) -> Vec<&'stat
         devices.iter().any(|device| device.version == 1 && entry.is_seen_by(device.number));
     let devices: Vec<u32> = devices.iter().map(|device| device.number).collect();
     let seen = devices.iter().any(|&device| entry.is_seen_by(device));
+    let clocks = stage.ledger.clocks();
     let fates = devices.iter().map(|&device| {
         let away = stage.crowd.mood(device) == Mood::Away;
-        entry.fate(device, away, dead, unix_ms())
+        entry.fate(device, away, dead, &clocks)
     });
     let mut expected: Vec<&str> = fates
         .map(|fate| match fate {
@@ -209,8 +210,13 @@ fn expected(stage: &Stage, entry: &Entry, user: &str, dead: &Dead) -> Vec<&'stat
         .collect();
     let pushed = Duration::from_micros(entry.begun_us);
     let now = Duration::from_micros(stage.ledger.now_us());
-    if seen && now.saturating_sub(pushed) > PURGED {
+    let age = now.saturating_sub(pushed) + Duration::from_millis(clocks.apart_ms());
+    if seen && age > PURGED {
         expected.push("unknown");
+    }
+    if clocks.may_have_expired(entry.begun_us, entry.answer().expires_at_ms) {
+        // It may have been passed, or have left the log.
+        expected.extend(["acknowledged", "unknown"]);
     }
     if seen {
         // Acknowledged by one is acknowledged; what is over may have been so before the acknowledgement. Version 0 acknowledges nothing, and

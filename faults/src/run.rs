@@ -5,7 +5,7 @@ use crate::audit::{Receipts, compare_receipts, dead_letters, push_live, read_top
 use crate::crowd::{APPS, Crowd, Mood, Population};
 use crate::deployment::{Backends, Deployment, Programs, Settings, Shape, make_folder};
 use crate::fault::{Fault, Harm, mount_disk};
-use crate::ledger::{Account, Ledger};
+use crate::ledger::{Account, Clocks, Ledger};
 use crate::random::Random;
 use crate::readiness::wait_whole;
 use crate::recovery::recover;
@@ -28,6 +28,8 @@ const BACKLOG_PATIENCE: Duration = Duration::from_secs(900);
 pub(crate) const FINISH_PATIENCE: Duration = Duration::from_secs(60);
 /// How long nothing may arrive while something is waited for: longer than a redelivery.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(100);
+/// The same, for what has expired by a clock that had jumped.
+const EXPIRED_PATIENCE: Duration = Duration::from_secs(10);
 /// Cursors are written a fifth of a second late.
 const CURSOR_DELAY: Duration = Duration::from_secs(1);
 /// Cycles begin so long after the one before has recovered.
@@ -169,6 +171,7 @@ pub(crate) async fn set_up(plan: &Plan) -> Result<Stage> {
         data: data.clone(),
         logs,
         keys,
+        clocks_jump: matches!(plan.fault.harm, Harm::ClockJump { .. }),
         seed: plan.seed,
     };
     let deployment = Deployment::start(&settings).await?;
@@ -303,8 +306,13 @@ async fn settle(stage: &Stage) {
     let mut last = (usize::MAX, Instant::now());
     loop {
         let everybody = stage.crowd.online() >= stage.crowd.present();
-        let waiting = stage.ledger.waiting(is_away);
+        let waiting = stage.ledger.waiting(is_away, &Clocks::default());
         if waiting == 0 && everybody || last.1.elapsed() > SETTLE_PATIENCE {
+            return;
+        }
+        // What may have expired may still come.
+        let certain = stage.ledger.waiting(is_away, &stage.ledger.clocks());
+        if certain == 0 && everybody && last.1.elapsed() > EXPIRED_PATIENCE {
             return;
         }
         if waiting < last.0 {

@@ -25,6 +25,7 @@ pub(super) async fn up(arguments: &UpArguments, programs: &Programs) -> Result<E
         data: folder.join("data"),
         logs: folder.join("logs"),
         keys: common.keys.clone(),
+        clocks_jump: false,
         seed: 1,
     };
     for folder in [&settings.data, &settings.logs] {

@@ -67,3 +67,8 @@ fn gateway_is_killed() {
 fn everything_in_one_process_is_killed() {
     assert_kept(&small("kill-any", Shape::Embedded));
 }
+
+#[test]
+fn a_clock_jumps() {
+    assert_kept(&small("clock-jump", Shape::Apart));
+}

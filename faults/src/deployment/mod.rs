@@ -1,5 +1,6 @@
 //! The product as processes on this machine: which there are, and what a fault may do to them.
 
+mod clock;
 mod cpu;
 mod hosts;
 mod link;
@@ -14,11 +15,12 @@ pub use secrets::Secrets;
 pub use servers::{Backends, Server, ServerKind};
 pub use shape::{Programs, Role, Shape};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use clock::{Clock, Clockmaker};
 use hosts::{Ground, port};
 use link::Link;
 use parking_lot::Mutex;
-use shape::Architect;
+use shape::{Architect, Plan};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -51,6 +53,8 @@ pub struct Settings {
     pub logs: PathBuf,
     /// Configuration beside what the deployment needs, as `key.of.the.file` and value; the gateway's begin with `gateway.`.
     pub keys: Vec<(String, String)>,
+    /// Whether the wall clock of each process can jump, which needs a C compiler.
+    pub clocks_jump: bool,
     /// For secrets.
     pub seed: u64,
 }
@@ -63,6 +67,7 @@ pub struct Part {
     /// What it does.
     pub roles: BTreeSet<Role>,
     host: Ipv4Addr,
+    clock: Option<Clock>,
     state: Mutex<State>,
 }
 
@@ -130,7 +135,11 @@ impl Deployment {
                 plan.recipe = switch.on_host(plan.host, &plan.recipe);
             }
         }
-        let parts = layout.plans.into_iter().map(|plan| {
+        let clockmaker = settings.clocks_jump.then(|| Clockmaker::new(&settings.logs));
+        let clockmaker = clockmaker.transpose()?;
+        let parts = layout.plans.into_iter().map(|mut plan| {
+            let clock = clockmaker.as_ref().map(|maker| maker.make(&plan.name)).transpose()?;
+            plan.recipe.environment.extend(clock.iter().flat_map(Clock::environment));
             let log = settings.logs.join(format!("{}.log", plan.name));
             let process = Process::new(plan.recipe, log);
             let state = Mutex::new(State {
@@ -139,9 +148,10 @@ impl Deployment {
                 excused: false,
                 excused_until: Instant::now(),
             });
-            Arc::new(Part { name: plan.name, roles: plan.roles, host: plan.host, state })
+            let Plan { name, roles, host, .. } = plan;
+            Ok(Arc::new(Part { name, roles, host, clock, state }))
         });
-        let parts: Vec<Arc<Part>> = parts.collect();
+        let parts: Vec<Arc<Part>> = parts.collect::<Result<_>>()?;
         for part in &parts {
             part.state.lock().process.start()?;
         }
@@ -257,6 +267,18 @@ impl Part {
     /// SIGCONT.
     pub fn resume(&self) {
         self.state.lock().process.resume();
+    }
+
+    /// From now on its wall clock is ahead of the machine's by so many milliseconds, or behind, whoever starts it again.
+    ///
+    /// # Errors
+    /// If the deployment was started with clocks that cannot jump, or the program does not go by them.
+    pub fn set_clock(&self, ahead_ms: i64) -> Result<()> {
+        let clock = self.clock.as_ref().context("clocks that jump were not asked for")?;
+        clock.set(ahead_ms)?;
+        let deaf = self.pid().is_some_and(|pid| !clock.is_of(pid));
+        ensure!(!deaf, "{} does not go by its clock: is the program linked statically?", self.name);
+        Ok(())
     }
 
     /// Whether it may end by itself, as long as it is started again: for a host that does not let it work.

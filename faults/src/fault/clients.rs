@@ -11,6 +11,7 @@ use std::time::Duration;
 /// In a thousand of the clients.
 const DEAF: u64 = 10;
 const RESTARTED: u64 = 200;
+const LOOK: Duration = Duration::from_millis(5);
 
 /// Those who are there, of version 1, the probes apart.
 pub(super) fn version_1(stage: &Stage) -> Vec<u32> {
@@ -45,12 +46,15 @@ pub(super) async fn restart(stage: &Stage, time: Duration, random: &mut Random) 
     hold(stage, &some(stage, RESTARTED, random), Mood::Away, time).await;
 }
 
-/// Programs end, and start again at once.
-pub(super) fn reconnect_some(stage: &Stage, random: &mut Random) {
-    for device in some(stage, RESTARTED, random) {
-        stage.crowd.set_mood(device, Mood::Away);
-        stage.crowd.set_mood(device, Mood::Present);
+/// A fifth of the programs ends, and starts again as soon as all have; returns which.
+pub(super) async fn reconnect_some(stage: &Stage, random: &mut Random) -> Vec<u32> {
+    let chosen = some(stage, RESTARTED, random);
+    chosen.iter().for_each(|&device| stage.crowd.set_mood(device, Mood::Away));
+    while chosen.iter().any(|&device| stage.crowd.is_online(device)) {
+        tokio::time::sleep(LOOK).await;
     }
+    chosen.iter().for_each(|&device| stage.crowd.set_mood(device, Mood::Present));
+    chosen
 }
 
 /// The mobile clients' packets are lost both ways; meanwhile their programs end, which nobody hears of, and come back afterwards.

@@ -88,7 +88,7 @@ pub(super) async fn take_descriptors(
     part.excuse(true);
     let before = part.with_process(|process| process.limit(Resource::Nofile, 3));
     if role == Role::Gateway {
-        super::clients::reconnect_some(stage, random);
+        super::clients::reconnect_some(stage, random).await;
     }
     tokio::time::sleep(hold).await;
     if let Some(before) = before {

@@ -3,6 +3,7 @@
 
 mod backlog;
 mod clients;
+mod clocks;
 mod flood;
 mod host;
 mod parts;
@@ -46,6 +47,13 @@ pub enum Harm {
     ReadOnlyDisk,
     /// No descriptor is left.
     Descriptors(Role),
+    /// The wall clock of a process, any or one with a role, jumps and jumps back.
+    ClockJump {
+        /// None: any.
+        role: Option<Role>,
+        /// Whether it is killed meanwhile, and starts by the wrong clock.
+        killed: bool,
+    },
     /// Clients that keep their connection and read nothing.
     Deaf,
     /// Clients that vanish without a word, and come back elsewhere.
@@ -229,6 +237,42 @@ pub const CATALOGUE: &[Fault] = &[
         "no descriptor is left for store, routes and queue",
     ),
     fault(
+        "clock-jump",
+        Harm::ClockJump { role: None, killed: false },
+        (2_000, 8_000),
+        "the wall clock of any process jumps by seconds to minutes, ahead or back, then jumps back",
+    ),
+    fault(
+        "clock-jump-gateway",
+        Harm::ClockJump { role: Some(Role::Gateway), killed: false },
+        (2_000, 8_000),
+        "the wall clock of a gateway jumps, while clients come back",
+    ),
+    fault(
+        "clock-jump-logic",
+        Harm::ClockJump { role: Some(Role::Logic), killed: false },
+        (2_000, 8_000),
+        "the wall clock of a logic jumps",
+    ),
+    fault(
+        "clock-jump-message",
+        Harm::ClockJump { role: Some(Role::Message), killed: false },
+        (2_000, 8_000),
+        "the wall clock of store, routes and queue jumps",
+    ),
+    fault(
+        "clock-jump-web",
+        Harm::ClockJump { role: Some(Role::Web), killed: false },
+        (2_000, 8_000),
+        "the wall clock of an HTTP process jumps",
+    ),
+    fault(
+        "clock-jump-kill",
+        Harm::ClockJump { role: None, killed: true },
+        (2_000, 8_000),
+        "kill -9 of any process, started again by a wall clock that is wrong, which jumps right later",
+    ),
+    fault(
         "deaf-clients",
         Harm::Deaf,
         (2_000, 10_000),
@@ -312,7 +356,12 @@ impl Fault {
     pub fn fits(&self, stage: &Stage) -> Result<(), &'static str> {
         let has = |role| !stage.deployment.with_role(role).is_empty();
         match self.harm {
-            Harm::Kill(role) | Harm::Stop(role) | Harm::Descriptors(role) if !has(role) => {
+            Harm::Kill(role)
+            | Harm::Stop(role)
+            | Harm::Descriptors(role)
+            | Harm::ClockJump { role: Some(role), .. }
+                if !has(role) =>
+            {
                 Err("no process has this role")
             }
             Harm::KillServer(kind) | Harm::StopServer(kind) | Harm::CutServer(kind)
@@ -369,6 +418,9 @@ impl Fault {
             Harm::FullDisk => host::fill_disk(stage, hold).await?,
             Harm::ReadOnlyDisk => host::forbid_writing(stage, hold).await?,
             Harm::Descriptors(role) => host::take_descriptors(stage, role, hold, random).await,
+            Harm::ClockJump { role, killed } => {
+                clocks::jump(stage, role, killed, hold, random).await?;
+            }
             Harm::Deaf => clients::stop_reading(stage, hold, random).await,
             Harm::HalfOpen => clients::vanish(stage, hold).await?,
             Harm::Restart => clients::restart(stage, hold, random).await,

@@ -1,7 +1,7 @@
 //! Closing the books: accepted = delivered + expired + recalled + dead + pending + lost, receiver by receiver.
 
 use super::entry::{Entry, Kind};
-use super::{Breaches, Ledger, unix_ms};
+use super::{Breaches, Clocks, Ledger};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 
@@ -108,13 +108,14 @@ impl Balance {
 
 impl Entry {
     /// What becomes of it for somebody who does not have it.
-    pub fn fate(&self, device: u32, away: bool, dead: &Dead, now_ms: u64) -> Fate {
+    pub fn fate(&self, device: u32, away: bool, dead: &Dead, clocks: &Clocks) -> Fate {
         let answer = self.answer();
         match answer.id {
             _ if answer.recalled => Fate::Recalled,
-            _ if answer.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms) => Fate::Expired,
+            _ if clocks.has_expired(answer.expires_at_ms) => Fate::Expired,
             Some(id) if dead.contains(&(id, device)) => Fate::Dead,
             _ if away => Fate::Pending,
+            _ if clocks.may_have_expired(self.begun_us, answer.expires_at_ms) => Fate::Expired,
             _ => Fate::Lost,
         }
     }
@@ -129,7 +130,7 @@ impl Ledger {
         topic_logs: &HashSet<u64>,
     ) -> Account {
         let mut account = Account { breaches: self.breaches(), ..Account::default() };
-        let now_ms = unix_ms();
+        let clocks = self.clocks();
         for entry in self.entries() {
             let answer = entry.answer();
             account.repeated += u64::from(answer.attempts > 1);
@@ -149,14 +150,17 @@ impl Ledger {
             let mut lost = None;
             if order.kind == Kind::Topic {
                 let found = topic_logs.contains(&entry.number);
-                let fate =
-                    if found { Fate::Delivered } else { entry.fate(u32::MAX, false, dead, now_ms) };
+                let fate = if found {
+                    Fate::Delivered
+                } else {
+                    entry.fate(u32::MAX, false, dead, &clocks)
+                };
                 balance.add(fate, 1);
                 lost = (fate == Fate::Lost).then_some(u32::MAX);
             } else {
                 balance.add(Fate::Delivered, entry.seen_count() as u64);
                 for device in entry.unseen() {
-                    let fate = entry.fate(device, is_away(device), dead, now_ms);
+                    let fate = entry.fate(device, is_away(device), dead, &clocks);
                     balance.add(fate, 1);
                     if fate == Fate::Lost {
                         lost = Some(device);
@@ -176,9 +180,9 @@ impl Ledger {
         account
     }
 
-    /// Receivers that are there, and wait for a kept push.
-    pub fn waiting(&self, is_away: impl Fn(u32) -> bool) -> usize {
-        let (now_ms, dead) = (unix_ms(), Dead::new());
+    /// Receivers that are there, and wait for a kept push that has not expired by these clocks.
+    pub fn waiting(&self, is_away: impl Fn(u32) -> bool, clocks: &Clocks) -> usize {
+        let dead = Dead::new();
         let entries = self.entries();
         let open = entries.iter().filter(|entry| {
             let order = &entry.order;
@@ -189,7 +193,7 @@ impl Ledger {
                 return 0;
             }
             let waits =
-                |&device: &u32| entry.fate(device, is_away(device), &dead, now_ms) == Fate::Lost;
+                |&device: &u32| entry.fate(device, is_away(device), &dead, clocks) == Fate::Lost;
             entry.unseen().filter(waits).count()
         })
         .sum()
@@ -252,7 +256,7 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Book, Order, Receipt};
+    use super::super::{Book, Order, Receipt, unix_ms};
     use super::*;
 
     fn order(kept: bool) -> Order {
@@ -273,7 +277,7 @@ mod tests {
         entry.accept(100, None, ledger.now_us());
         receive(&ledger, 1, 0);
         let away = |device| device == 2;
-        assert_eq!(ledger.waiting(away), 2);
+        assert_eq!(ledger.waiting(away, &ledger.clocks()), 2);
         let account = ledger.close(away, &[(100, 3)].into(), &HashSet::new());
         let balance = account.kept[&Kind::Users];
         let fates = (balance.delivered, balance.pending, balance.dead, balance.lost);
@@ -295,6 +299,25 @@ mod tests {
         assert_eq!((balance.recalled, balance.expired, balance.lost), (4, 4, 0));
         assert_eq!((account.unanswered, account.live[&Kind::Users].missed), (1, 4));
         assert!(account.holds());
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_excuses_what_had_expired_by_it() {
+        let ledger = Ledger::new();
+        ledger.clock_jumps(60_000);
+        let (early, late) = (unix_ms() + 30_000, unix_ms() + 90_000);
+        for (id, expires_at_ms) in [(100, early), (101, late), (102, early)] {
+            ledger.open(order(true)).accept(id, Some(expires_at_ms), id);
+        }
+        ledger.clock_jumps(0);
+        let balance = |away| {
+            let is_away = |device| away && device < 4;
+            ledger.close(is_away, &Dead::new(), &HashSet::new()).kept_total()
+        };
+        assert_eq!((balance(false).expired, balance(false).lost), (8, 4));
+        assert_eq!(balance(true).pending, 9, "who is away may still get it");
+        assert_eq!(ledger.waiting(|_| false, &ledger.clocks()), 4);
+        assert_eq!(ledger.waiting(|_| false, &Clocks::default()), 12);
     }
 
     #[test]

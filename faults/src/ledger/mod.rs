@@ -1,10 +1,12 @@
 //! The truth that the product is held against: what was accepted, for whom, and who has it.
 
 mod account;
+mod clocks;
 mod device;
 mod entry;
 
 pub use account::{Account, Balance, Dead, Fate, LiveBalance};
+pub use clocks::Clocks;
 pub use device::{Book, Receipt};
 pub use entry::{Answer, Audience, Entry, Kind, Order, Seen};
 
@@ -21,6 +23,7 @@ pub struct Ledger {
     started: Instant,
     entries: RwLock<Vec<Arc<Entry>>>,
     breaches: Mutex<Breaches>,
+    clocks: Mutex<Clocks>,
 }
 
 /// What must not happen, whatever fails.
@@ -49,12 +52,27 @@ impl Breaches {
 impl Ledger {
     /// An empty one; its clock starts.
     pub fn new() -> Self {
-        Self { started: Instant::now(), entries: RwLock::default(), breaches: Mutex::default() }
+        Self {
+            started: Instant::now(),
+            entries: RwLock::default(),
+            breaches: Mutex::default(),
+            clocks: Mutex::default(),
+        }
     }
 
     /// Microseconds since the start.
     pub fn now_us(&self) -> u64 {
         self.started.elapsed().as_micros() as u64
+    }
+
+    /// From now on the wall clock of a process is ahead by so many milliseconds, or behind; 0: it is right again. One at a time is wrong.
+    pub fn clock_jumps(&self, ahead_ms: i64) {
+        self.clocks.lock().jump(ahead_ms, self.now_us());
+    }
+
+    /// What the wall clocks have shown so far.
+    pub fn clocks(&self) -> Clocks {
+        self.clocks.lock().clone()
     }
 
     /// A push is about to be asked for; its content has to say the number.
@@ -86,7 +104,9 @@ impl Ledger {
         match entry.see(device, receipt.id) {
             Seen::New => {
                 let (begun_us, answer) = (entry.begun_us, entry.answer());
-                if !book.is_in_order(&entry.order, begun_us, &answer) {
+                let in_order = book.is_in_order(&entry.order, begun_us, &answer);
+                if !in_order && !self.clocks.lock().may_have_expired(begun_us, answer.expires_at_ms)
+                {
                     let text = format!("{} came late", name());
                     self.breach(|breaches| &mut breaches.disordered, text);
                 }

@@ -12,9 +12,10 @@ const LISTS: u64 = 150;
 const TOPICAL: u64 = 50;
 /// In a thousand: pushes that are kept.
 const KEPT: u64 = 700;
-/// In a thousand of all: expire within seconds, expire within the hour.
+/// In a thousand of all: expire within seconds, expire after minutes.
 const EXPIRE_SOON: u64 = 80;
 const EXPIRE_LATE: u64 = 200;
+const EXPIRE_LATE_S: (u64, u64) = (60, 3_600);
 /// Users of a list.
 const LIST_MAX: u64 = 12;
 /// Contents: most are short, some are long enough to be compressed.
@@ -45,7 +46,9 @@ impl Draw {
         let kept = self.random.permille(KEPT);
         let expire_time_s = match self.random.below(1_000) {
             at if at < EXPIRE_SOON => self.random.between(2, 8) as u32,
-            at if at < EXPIRE_SOON + EXPIRE_LATE => 3_600,
+            at if at < EXPIRE_SOON + EXPIRE_LATE => {
+                self.random.between(EXPIRE_LATE_S.0, EXPIRE_LATE_S.1) as u32
+            }
             _ => 0,
         };
         let (kind, target, app, mut body, audience) = if self.is_broadcast() {
