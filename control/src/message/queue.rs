@@ -117,8 +117,10 @@ impl Feed {
 
     async fn send_records(&mut self, records: Vec<Record>) -> Result<(), Gone> {
         self.credit -= records.len().min(self.credit);
+        let mut took_over = self.consumer.took_over();
         for records in calls(records) {
-            let kind = consume_answer::Kind::Records(Records { records });
+            let took_over = std::mem::take(&mut took_over);
+            let kind = consume_answer::Kind::Records(Records { records, took_over });
             self.send(Ok(ConsumeAnswer { kind: Some(kind) })).await?;
         }
         Ok(())

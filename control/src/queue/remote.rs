@@ -44,7 +44,7 @@ impl RemoteQueue {
 impl Queue for RemoteQueue {
     async fn publish(&self, records: Vec<Record>) -> Result<()> {
         for records in calls(records) {
-            call!(self.client, publish, Records { records })?;
+            call!(self.client, publish, Records { records, took_over: false })?;
         }
         Ok(())
     }
@@ -57,6 +57,7 @@ impl Queue for RemoteQueue {
             stream: None,
             waiting: VecDeque::new(),
             handed_out: 0,
+            took_over: false,
         };
         consumer.open().await?;
         Ok(Box::new(consumer))
@@ -78,6 +79,8 @@ struct RemoteConsumer {
     waiting: VecDeque<Record>,
     /// The highest offset handed out.
     handed_out: u64,
+    /// The other side's consumer has taken over what others of the group had.
+    took_over: bool,
 }
 
 struct Stream {
@@ -138,7 +141,8 @@ impl RemoteConsumer {
                 stream.commits = stream.commits.saturating_sub(1);
                 return Ok(Some(committed));
             }
-            Some(Answer::Records(Records { records })) => {
+            Some(Answer::Records(Records { records, took_over })) => {
+                self.took_over |= took_over;
                 stream.credit = stream.credit.saturating_sub(records.len());
                 stream.received = records.last().map_or(stream.received, |last| last.offset);
                 let known = self.waiting.back().map_or(self.handed_out, |last| last.offset);
@@ -192,6 +196,10 @@ impl Consumer for RemoteConsumer {
         let records: Vec<Record> = self.waiting.drain(..limit.min(self.waiting.len())).collect();
         self.handed_out = records.last().map_or(self.handed_out, |last| last.offset);
         Ok(records)
+    }
+
+    fn took_over(&mut self) -> bool {
+        std::mem::take(&mut self.took_over)
     }
 
     async fn commit(&mut self, offset: u64) -> Result<()> {

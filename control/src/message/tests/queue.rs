@@ -1,8 +1,10 @@
 //! Consumers over streams that break.
 
 use super::*;
-use crate::queue::Consumer;
 use crate::queue::suite::{id, record, take};
+use crate::queue::{Consumer, Queue};
+use async_trait::async_trait;
+use gpusher_proto::data::Record;
 
 fn ids(records: &[gpusher_proto::data::Record]) -> Vec<u64> {
     records.iter().map(id).collect()
@@ -118,5 +120,60 @@ async fn batches_larger_than_a_call_are_cut() {
     queue.publish((1..=10).map(big).collect()).await.unwrap();
     let mut consumer = queue.consume("logic").await.unwrap();
     assert_eq!(ids(&take(&mut *consumer, 10).await), (1..=10).collect::<Vec<_>>());
+    role.stop().await;
+}
+
+/// A queue whose consumers take over from others as they begin.
+struct Rebalancing(Arc<dyn Queue>);
+
+struct TakesOver {
+    consumer: Box<dyn Consumer>,
+    took_over: bool,
+}
+
+#[async_trait]
+impl Queue for Rebalancing {
+    async fn publish(&self, records: Vec<Record>) -> Result<()> {
+        self.0.publish(records).await
+    }
+
+    async fn consume(&self, group: &str) -> Result<Box<dyn Consumer>> {
+        let consumer = self.0.consume(group).await?;
+        Ok(Box::new(TakesOver { consumer, took_over: true }))
+    }
+
+    async fn depth(&self, group: &str) -> Result<u64> {
+        self.0.depth(group).await
+    }
+}
+
+#[async_trait]
+impl Consumer for TakesOver {
+    async fn next(&mut self, limit: usize) -> Result<Vec<Record>> {
+        self.consumer.next(limit).await
+    }
+
+    fn took_over(&mut self) -> bool {
+        std::mem::take(&mut self.took_over)
+    }
+
+    async fn commit(&mut self, offset: u64) -> Result<()> {
+        self.consumer.commit(offset).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_hears_that_its_role_took_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let backends = embedded(&folder).await;
+    let role = start(Backends { queue: Arc::new(Rebalancing(backends.queue.clone())), ..backends });
+    let queue = RemoteQueue::new(&role.connect());
+    queue.publish((1..=2).map(|id| record("k", id)).collect()).await.unwrap();
+    let mut consumer = queue.consume("logic").await.unwrap();
+    assert_eq!(ids(&consumer.next(1).await.unwrap()), [1]);
+    assert!(consumer.took_over());
+    assert_eq!(ids(&consumer.next(1).await.unwrap()), [2]);
+    assert!(!consumer.took_over(), "told once");
+    drop(consumer);
     role.stop().await;
 }
