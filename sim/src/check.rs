@@ -299,6 +299,8 @@ impl World {
                 self.violate(Invariant::OutboxBounded, text);
             }
         }
+        let said = self.store.with(|tables| std::mem::take(&mut tables.said));
+        said.iter().for_each(|it| self.note(format_args!("store: {it}")));
         let moved = self.store.with(|tables| std::mem::take(&mut tables.moved));
         for moved in moved {
             if moved.from != moved.to {

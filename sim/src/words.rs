@@ -31,7 +31,7 @@ pub(crate) fn commands_in(message: &ToGateway) -> impl Iterator<Item = String> {
         command::Kind::SyncStart(start) => Some(format!("sync start {}", name(start.conn))),
         command::Kind::SyncDone(done) => {
             let positions: Vec<_> = done.positions.iter().map(|it| (it.channel, it.seq)).collect();
-            Some(format!("sync done {} {positions:?} {:?}", name(done.conn), done.request))
+            Some(format!("sync done {} {positions:?} {:?}", name(done.conn), done.requests))
         }
         command::Kind::AnnounceAgain(_) => Some("announce again".to_owned()),
         command::Kind::Recall(recall) => Some(format!("recall {}", recall.message_id)),

@@ -9,7 +9,7 @@ use crate::gate::Gates;
 use crate::gateway::Gateway;
 use crate::invariant::{Invariant, Violation};
 use crate::ledger::Ledger;
-use crate::logic::Logic;
+use crate::logic::{Logic, limits};
 use crate::net::{Net, SharedNet};
 use crate::queue::MemoryQueue;
 use crate::random::Random;
@@ -141,6 +141,8 @@ pub(crate) struct Place {
     pub(crate) frozen_until_ms: u64,
     /// Breaks between it and logic, of any kind.
     pub(crate) breaks: u64,
+    /// What the queue's only part was done up to when logic had no stream to it any more, and when that was.
+    pub(crate) cut_off: Option<(u64, u64)>,
     /// Ends of streams that logic or the network has given up, and when the gateway hears of it.
     pub(crate) zombies: Vec<(u64, LinkEnds)>,
 }
@@ -170,6 +172,7 @@ impl World {
             down_until_ms: 0,
             frozen_until_ms: 0,
             breaks: 0,
+            cut_off: None,
             zombies: Vec::new(),
         };
         Self {
@@ -388,8 +391,13 @@ impl World {
         let Some(logic) = process else { return };
         let place = &mut self.gateways[number];
         let Some(gateway) = &place.process else { return };
-        // What this logic has recalled, a gateway that was cut off has to hear.
-        let (from, to) = (*life_since_offset + 1, self.queue.done_of(0));
+        // What this logic has recalled, a gateway that was cut off has to hear; and what an earlier one has, after it knew of the cut.
+        let known = place
+            .cut_off
+            .take()
+            .filter(|&(_, since_ms)| self.clock.ms() < since_ms + limits().lease_ms / 2);
+        let since = known.map_or(*life_since_offset, |(offset, _)| offset.min(*life_since_offset));
+        let (from, to) = (since + 1, self.queue.done_of(0));
         let handled = self.ledger.recall_offsets.range(from..).take_while(|&(&at, _)| at <= to);
         let recalled: Vec<u64> = match self.options.logics {
             1 => handled.map(|(_, &id)| id).collect(),
@@ -492,6 +500,11 @@ impl World {
             stream.owed = owed;
         }
         let heard = logic.hear(&mut self.random);
+        for (number, place) in self.gateways.iter_mut().enumerate() {
+            if logic.streams.iter().all(|stream| stream.gateway != number) {
+                place.cut_off.get_or_insert((self.queue.done_of(0), now_ms));
+            }
+        }
         commands.iter().for_each(|command| self.note(format_args!("gateway {command}")));
         heard.iter().for_each(|event| self.note(format_args!("logic {which} <- {event}")));
         self.settling.begin(recalls, now_ms);

@@ -27,9 +27,8 @@ pub async fn perform(data: Data, work: Work) -> Done {
         Work::Read(asks) => {
             Done::Read(join_all(asks.into_iter().map(|ask| read(&data, ask))).await)
         }
-        Work::Cursor(updates) => {
-            let call = || data.store.advance_cursors(updates.clone());
-            Done::Cursor(data.attempt("advance cursors", call).await.is_ok())
+        Work::Cursor { updates, shared } => {
+            Done::Cursor(advance_cursors(&data, updates, shared).await.is_ok())
         }
         Work::Status(rows) => {
             let written = data.attempt("add status", || data.store.add_status(rows.clone())).await;
@@ -136,6 +135,29 @@ async fn heads(data: &Data, asks: &[LoginAsk]) -> Result<FxHashMap<Channel, Head
 fn device_of(route: &Route) -> DeviceKey {
     let (user, device) = (route.user.clone(), route.device.clone());
     DeviceKey { app_id: route.app_id, user, device }
+}
+
+/// Leaves shared cursors where they are that have a connection of which it is not known how much it has received: it is bound before it is read from.
+async fn advance_cursors(
+    data: &Data,
+    mut updates: Vec<CursorUpdate>,
+    shared: Vec<SharedMove>,
+) -> Result<()> {
+    if !shared.is_empty() {
+        let user = |key: &DeviceKey| UserInApp { app_id: key.app_id, user: key.user.clone() };
+        let users: Vec<UserInApp> =
+            shared.iter().filter_map(|it| it.update.device.as_ref()).map(user).collect();
+        let located = data.attempt("locate", || data.routes.locate(users.clone())).await?;
+        let moves = shared.into_iter().zip(located).filter(|(shared, routes)| {
+            let shares = |route: &&Route| route.device.is_empty();
+            routes.iter().filter(shares).all(|route| shared.known.contains(&route.conn))
+        });
+        updates.extend(moves.map(|(shared, _)| shared.update));
+    }
+    if updates.is_empty() {
+        return Ok(());
+    }
+    data.attempt("advance cursors", || data.store.advance_cursors(updates.clone())).await
 }
 
 async fn read(data: &Data, ask: ReadAsk) -> (ReadAsk, Result<ReadPage>) {

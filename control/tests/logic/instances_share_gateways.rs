@@ -74,6 +74,27 @@ async fn a_version_0_socket_that_took_it_moves_the_cursor() {
 }
 
 #[tokio::test]
+async fn a_shared_cursor_waits_for_a_connection_that_another_instance_has() {
+    let (world, _) = shared().await;
+    let a = world.start_as("a", &NAMES, &world.queue).await;
+    let mut gateway = Gateway::attach(&a, 1).await;
+    let (ann, _) = gateway.log_in(login("ann", "")).await;
+    let (bob, _) = gateway.log_in(login("bob", "")).await;
+    let mut elsewhere = world.located("ann", 1).await;
+    elsewhere[0].conn = gpusher_proto::conn_id::ConnId::new(1, 0, 500, 1).raw();
+    world.routes.bind(elsewhere).await.unwrap();
+    for (id, user, conn) in [(1, "ann", ann), (2, "bob", bob)] {
+        world.push(to_user(id, user, true)).await;
+        let delivery = gateway.delivery().await;
+        gateway.written(&delivery).await;
+        gateway.ack(conn, ChannelKind::Own, delivery.message.unwrap().seq).await;
+    }
+    world.cursors("bob", "", Cursors { own: 1, app: 0, everyone: 0 }).await;
+    world.cursors("ann", "", Cursors::default()).await;
+    a.stop().await;
+}
+
+#[tokio::test]
 async fn a_record_waits_for_a_gateway_that_may_have_missed_it() {
     let (world, share) = shared().await;
     let a = world.start_as("a", &NAMES, &world.queue).await;

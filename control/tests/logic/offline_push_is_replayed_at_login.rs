@@ -2,7 +2,9 @@
 
 use super::support::*;
 use gpusher_proto::data::Cursors;
-use gpusher_proto::gateway::{ChannelKind, Closed, Opened, Position, event};
+use gpusher_proto::gateway::{
+    ChannelKind, Closed, Opened, Outcome, Position, SyncRequest, command, event,
+};
 
 #[tokio::test]
 async fn all_channels_in_order_and_then_the_end() {
@@ -51,12 +53,7 @@ async fn version_0_has_received_what_its_socket_took() {
     gateway.written(&taken).await;
     let waits = gateway.delivery().await;
     let seq = waits.message.as_ref().unwrap().seq;
-    let outcome = gpusher_proto::gateway::Outcome {
-        job: waits.job,
-        queued: 1,
-        waiting: vec![conn],
-        ..Default::default()
-    };
+    let outcome = Outcome { job: waits.job, queued: 1, waiting: vec![conn], ..Default::default() };
     gateway.outcome(outcome).await;
     let unwritten_from = vec![Position { channel: ChannelKind::Own as i32, seq }];
     gateway.report(event::Kind::Closed(Closed { conn, unwritten_from, ..Closed::default() })).await;
@@ -64,6 +61,54 @@ async fn version_0_has_received_what_its_socket_took() {
 
     let (_, messages) = gateway.log_in(v0()).await;
     assert_eq!(messages.iter().map(|message| message.id).collect::<Vec<_>>(), [4]);
+    logic.stop().await;
+}
+
+#[tokio::test]
+async fn version_0_has_not_received_what_may_have_passed_it_by() {
+    let world = World::new().await;
+    let logic = world.start().await;
+    let mut gateway = Gateway::attach(&logic, 1).await;
+    let v0 = || Opened { version: 0, ..login("ann", "") };
+    let (conn, _) = gateway.log_in(v0()).await;
+    let mut unwritten_from = Vec::new();
+    for id in [1, 2] {
+        world.push(to_user(id, "ann", true)).await;
+        let delivery = gateway.delivery().await;
+        let (job, waiting) = (delivery.job, vec![conn]);
+        gateway.outcome(Outcome { job, queued: 1, waiting, ..Outcome::default() }).await;
+        let seq = delivery.message.as_ref().unwrap().seq;
+        unwritten_from = vec![Position { channel: ChannelKind::Own as i32, seq }];
+    }
+    let closed = Closed { conn, unwritten_from, passed_by: true, ..Closed::default() };
+    gateway.report(event::Kind::Closed(closed)).await;
+    world.located("ann", 0).await;
+    let (_, messages) = gateway.log_in(v0()).await;
+    assert_eq!(messages.iter().map(|message| message.id).collect::<Vec<_>>(), [1, 2]);
+    logic.stop().await;
+}
+
+#[tokio::test]
+async fn a_replay_that_two_frames_of_version_0_ask_for_ends_once() {
+    let world = World::new().await;
+    let logic = world.start().await;
+    let mut gateway = Gateway::attach(&logic, 1).await;
+    let (conn, _) = gateway.log_in(Opened { version: 0, ..login("ann", "") }).await;
+    world.push(to_user(1, "ann", true)).await;
+    let delivery = gateway.delivery().await;
+    let (job, waiting) = (delivery.job, vec![conn]);
+    gateway.outcome(Outcome { job, queued: 1, waiting, ..Outcome::default() }).await;
+    let ask = |request| event::Kind::SyncRequest(SyncRequest { conn, request: Some(request) });
+    gateway.report(ask(3)).await;
+    let start = gateway.next().await;
+    assert!(matches!(start, command::Kind::SyncStart(_)), "{start:?}");
+    gateway.report(ask(4)).await;
+    let again = gateway.delivery().await;
+    gateway.written(&again).await;
+    let done = gateway.next().await;
+    let command::Kind::SyncDone(done) = done else { panic!("{done:?}") };
+    assert_eq!(done.requests, [3, 4]);
+    gateway.nothing_more().await;
     logic.stop().await;
 }
 

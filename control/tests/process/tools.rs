@@ -48,7 +48,8 @@ fn doctor_names_what_fails() {
     drop(running);
 
     // Nobody listens on port 1.
-    let mut remote = vec![("DISCOVERY__GATEWAYS", "[\"127.0.0.1:1\"]")];
+    let mut remote =
+        vec![("DISCOVERY__GATEWAYS", "[\"127.0.0.1:1\"]"), ("LOGIC__LISTEN", "127.0.0.1:0")];
     remote
         .extend(["STORE__URL", "ROUTES__URL", "QUEUE__URL"].map(|n| (n, "message://127.0.0.1:1")));
     let ill = output(&["doctor", "--roles", "logic", "--data", data], &remote);

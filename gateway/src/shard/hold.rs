@@ -86,27 +86,33 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             self.table.hot[slot as usize].set(Hot::HOLD, holds);
         }
         // Version 1 hears it when it is true; version 0 must have the answer it asked for.
-        if ended || done.request.is_some() {
+        let version_1 = (ended && done.requests.is_empty()).then_some(None);
+        for request in done.requests.iter().copied().map(Some).chain(version_1) {
             let mut frame = Vec::new();
             let session = &self.table.session[slot as usize];
-            session.synced(done.request, positions.as_slice().into(), &mut frame);
+            session.synced(request, positions.as_slice().into(), &mut frame);
             self.stage_control(slot, frame.into());
         }
     }
 
     /// Moves what is held to what may be written, without what a replay up to these positions has brought. False if a gap has opened that the
-    /// replay did not fill.
+    /// replay did not fill. While another replay is due, for a join or because the session is about to be announced, what it brings is ahead of the rest.
     fn release(&mut self, slot: u32, positions: &[Position]) -> bool {
         if !self.table.hot[slot as usize].has(Hot::BACKLOG) {
             return true;
         }
+        let holds_on = self.table.flags[slot as usize].any(Flags::HOLDS_ON);
         self.unstage(slot);
         let ended = self.backlogs.update(slot, |backlog| {
             backlog.replay_broken = false;
             if !backlog.owes_replay && !backlog.replay_spilled {
                 backlog.outbox.close_gap(positions.iter().copied());
             }
-            backlog.outbox.release(positions.iter().copied(), &mut |_, _| {})
+            let positions = positions.iter().copied();
+            match holds_on {
+                true => backlog.outbox.complete(positions, &mut |_, _| {}),
+                false => backlog.outbox.release(positions, &mut |_, _| {}),
+            }
         });
         self.flush_soon(slot);
         self.outgoing.to_check.push(slot);

@@ -112,9 +112,9 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         self.welcome(slot, &admission);
     }
 
-    /// What another logic has had fanned out before the connection was a member, and after the replay that begins was thought of.
+    /// What another logic has had fanned out before the connection was a member, and after the replay that begins was thought of. It may be gone by now.
     fn note_missed(&mut self, slot: u32, heads: (u64, u64)) {
-        if !self.links.are_several() || self.table.phase[slot as usize] != Phase::Member {
+        if self.table.phase[slot as usize] != Phase::Member {
             return;
         }
         let sent = self.members.sent(self.table.app[slot as usize]);

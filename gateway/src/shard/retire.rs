@@ -35,6 +35,7 @@ pub(super) struct Leaving {
 struct LastWords {
     code: u16,
     through: Vec<Position>,
+    passed_by: bool,
 }
 
 impl Leaving {
@@ -89,7 +90,8 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         self.table.phase[slot as usize] = Phase::Leaving;
         let until_ms = self.now.monotonic_ms + self.config.farewell_ms;
         self.leaving.deadlines.push_back((until_ms, self.table.id(slot)));
-        self.leaving.by_slot.insert(slot, LastWords { code, through });
+        let passed_by = self.may_be_passed_by(slot);
+        self.leaving.by_slot.insert(slot, LastWords { code, through, passed_by });
         self.leaving.fresh.push(slot);
     }
 
@@ -183,8 +185,11 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         }
         assert!(!self.table.hot[index].has(Hot::BUSY), "closed only when its sends are settled");
         let last_words = self.leaving.by_slot.remove(&slot);
-        let last_words =
-            last_words.unwrap_or_else(|| LastWords { code, through: self.through(slot) });
+        let last_words = last_words.unwrap_or_else(|| LastWords {
+            code,
+            through: self.through(slot),
+            passed_by: self.may_be_passed_by(slot),
+        });
         self.end_memberships(slot);
         let unwritten = self.drop_outbox(slot);
         self.counts.closed(last_words.code);
@@ -194,6 +199,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
                 reason: u32::from(last_words.code),
                 unwritten_from: unwritten.positions().map(Into::into).collect(),
                 through: last_words.through,
+                passed_by: last_words.passed_by,
             };
             for link in self.owners_not_told(slot) {
                 self.tell(slot, link, Kind::Closed(closed.clone()));
@@ -217,7 +223,13 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             reason: last_words.map_or(0, |words| u32::from(words.code)),
             unwritten_from: unwritten.positions().map(Into::into).collect(),
             through: last_words.map(|words| words.through.clone()).unwrap_or_default(),
+            passed_by: last_words.is_some_and(|words| words.passed_by),
         }
+    }
+
+    /// Whether a walk that tells what may have been missed has not come to the connection.
+    fn may_be_passed_by(&self, slot: u32) -> bool {
+        self.table.flags[slot as usize].any(Flags::HOLD_LINK)
     }
 
     /// Counts the live messages that are lost with it; returns where the kept ones begin.

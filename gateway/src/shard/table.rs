@@ -90,6 +90,8 @@ impl Flags {
     pub(crate) const HOLD_LINK: Self = Self(1 << 2);
     /// Any of the three.
     pub(crate) const HOLDS: Self = Self(0b111);
+    /// Those that a SyncDone does not end.
+    pub(crate) const HOLDS_ON: Self = Self(0b110);
     /// The driver does not read from it.
     pub(crate) const PAUSED: Self = Self(1 << 3);
     /// Was told to go away; closed when the grace time is over.

@@ -147,7 +147,10 @@ impl Harness {
     /// The replay is complete up to this sequence of the own channel.
     pub(crate) fn sync_done(&self, conn: ConnId, seq: u64) {
         let positions = vec![Position { channel: ChannelKind::Own.into(), seq }];
-        self.tell(ToShard::SyncDone(LINK, SyncDone { conn: conn.raw(), positions, request: None }));
+        self.tell(ToShard::SyncDone(
+            LINK,
+            SyncDone { conn: conn.raw(), positions, requests: vec![] },
+        ));
     }
 
     pub(crate) fn deliver(&mut self, audience: Audience, message: Message, replay: bool) -> u64 {

@@ -56,10 +56,12 @@ impl Tables {
             }
         }
         let number = |(key, push): (LogKey, &Push)| {
-            let log = self.logs.entry(key).or_default();
+            let log = self.logs.entry(key.clone()).or_default();
             if let Some(&seq) = log.by_id.get(&push.id) {
+                self.said.push(format!("message {} is number {seq} of {key:?} already", push.id));
                 return seq;
             }
+            self.said.push(format!("message {} is number {} of {key:?}", push.id, log.last + 1));
             log.last += 1;
             log.entries.insert(log.last, push.clone());
             log.by_id.insert(push.id, log.last);
@@ -83,8 +85,10 @@ impl Tables {
             if entry.count == 0 {
                 return Err(invalid("a reservation is of one number at least"));
             }
-            let log = self.logs.entry(key).or_default();
-            firsts.push(log.last + 1);
+            let log = self.logs.entry(key.clone()).or_default();
+            let first = log.last + 1;
+            self.said.push(format!("{} numbers of {key:?} from {first}", entry.count));
+            firsts.push(first);
             log.last += u64::from(entry.count);
         }
         Ok(firsts)
@@ -111,16 +115,17 @@ impl Tables {
             }
             page.messages.push(Logged { seq, push: Some(push.clone()) });
         }
+        let found: Vec<u64> = page.messages.iter().map(|it| it.seq).collect();
+        self.said.push(format!("{key:?} has after {}: {found:?}", request.after));
         Ok(page)
     }
 
     pub(super) fn heads(&mut self, channels: &[Channel]) -> Result<Vec<Head>> {
         let head = |channel: &Channel| {
-            let log = self.logs.get(&key_of(Some(channel))?);
-            Ok(log.map_or(Head { first: 1, last: 0 }, |log| Head {
-                first: log.first,
-                last: log.last,
-            }))
+            let key = key_of(Some(channel))?;
+            let (first, last) = self.logs.get(&key).map_or((1, 0), |log| (log.first, log.last));
+            self.said.push(format!("{key:?} ends with {last}"));
+            Ok(Head { first, last })
         };
         channels.iter().map(head).collect()
     }

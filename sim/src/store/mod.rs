@@ -55,6 +55,8 @@ pub struct Tables {
     pub(crate) reports: Reports,
     /// Since they were last taken.
     pub(crate) moved: Vec<Moved>,
+    /// What was asked of the logs since it was last taken, for the trace.
+    pub(crate) said: Vec<String>,
     /// Monotonic.
     mono_ms: u64,
 }

@@ -1,12 +1,13 @@
 //! What is beyond a bound is answered and counted, and what is within it is not.
 
 use super::*;
-use gpusher_proto::gateway::{Admit, Answer, Event, Logics, Upstream};
+use gpusher_proto::data::{Job, MessageKey, Record, job};
+use gpusher_proto::gateway::{Admit, Announced, Answer, Event, Logics, Upstream};
 
 const KEY: LinkKey = LinkKey(1);
 
 /// A logic with one gateway, which has credit.
-fn core(limits: Limits) -> Core {
+pub(super) fn core(limits: Limits) -> Core {
     let ids = Arc::new(MessageIds::new(1));
     let mut core = Core::new(limits, Arc::default(), ids, 5, true);
     core.set_time(Now { mono_ms: 1, unix_ms: 1 });
@@ -23,13 +24,13 @@ fn tell(core: &mut Core, kind: event::Kind) {
     core.on_report(KEY, Report { events: vec![Event { kind: Some(kind) }] });
 }
 
-fn open(core: &mut Core, slot: u32, again: bool) {
+pub(super) fn open(core: &mut Core, slot: u32, again: bool) {
     let user = format!("user {slot}");
     let opened = Opened { conn: conn(slot), app_id: 7, user, again, ..Opened::default() };
     tell(core, event::Kind::Opened(opened));
 }
 
-fn commands(core: &mut Core) -> Vec<command::Kind> {
+pub(super) fn commands(core: &mut Core) -> Vec<command::Kind> {
     let batch = core.take_batch(KEY).unwrap_or_default();
     batch.commands.into_iter().filter_map(|command| command.kind).collect()
 }
@@ -112,4 +113,49 @@ fn numbers_at_hand_are_dropped_where_others_take_some_too() {
         let expected = if others == 0 { (5, Limits::default().sequence_block) } else { (0, 1) };
         assert_eq!((blocks.left(&key), block), expected);
     }
+}
+
+fn recall(core: &mut Core, offset: u64) {
+    let kind = Some(job::Kind::Recall(MessageKey { id: 9 }));
+    core.on_records(vec![Record { offset, job: Some(Job { kind }), ..Record::default() }]);
+    let Some(Work::Prepare { blocks, .. }) = core.take_work(Lane::Prepare) else {
+        panic!("a record is prepared");
+    };
+    let recall = Prepared::Recall { message: 9, placed: Vec::new(), routes: Vec::new() };
+    core.on_done(Done::Prepare { prepared: vec![(offset, recall)], blocks });
+}
+
+#[test]
+fn a_recall_is_held_back_for_a_gateway_that_is_cut_off() {
+    let mut core = core(Limits::default());
+    core.on_all_announced();
+    recall(&mut core, 1);
+    commands(&mut core);
+    assert_eq!(core.take_commit(), Some(1), "it was told");
+    core.on_link_down(KEY, false);
+    recall(&mut core, 2);
+    core.on_tick();
+    assert_eq!(core.take_commit(), None);
+    core.on_link_up(KEY, &Hello { gateway: 1, epoch: 1, ..Hello::default() });
+    core.on_credit(KEY, 1_000);
+    let told = commands(&mut core);
+    let recalled = told.iter().position(|kind| matches!(kind, command::Kind::Recall(_)));
+    let asked = told.iter().position(|kind| matches!(kind, command::Kind::AnnounceAgain(_)));
+    assert!(recalled.is_some() && recalled < asked, "what it announces comes after: {told:?}");
+    tell(&mut core, event::Kind::Announced(Announced { again: 0 }));
+    assert_eq!(core.take_commit(), None);
+    tell(&mut core, event::Kind::Announced(Announced { again: 1 }));
+    assert_eq!(core.take_commit(), Some(2));
+}
+
+#[test]
+fn a_recall_is_held_back_for_gateways_that_are_not_known_yet() {
+    let mut core = core(Limits::default());
+    recall(&mut core, 1);
+    commands(&mut core);
+    core.on_tick();
+    assert_eq!(core.take_commit(), None);
+    core.on_all_announced();
+    core.on_tick();
+    assert_eq!(core.take_commit(), Some(1));
 }

@@ -19,10 +19,10 @@ impl Core {
         self.gateways.insert(hello.gateway, key);
         // Its table may be from before the last change.
         self.send_apps(key);
-        if self.has_sent {
+        self.tell_missed_recalls(key);
+        if self.has_sent || self.owed.contains_key(&hello.gateway) {
             self.announce_again(key);
         }
-        self.tell_missed_recalls(key);
         self.attach_lease(key);
     }
 
@@ -54,8 +54,10 @@ impl Core {
         self.gateways.remove(&link.gateway);
         let parts = std::mem::take(&mut link.parts);
         let unsent = link.drop_backlog();
-        if !clean && !self.is_alone() {
-            let kept = parts.values().filter_map(Part::kept_offset);
+        if !clean {
+            // Without others, it announces everybody in any case.
+            let alone = self.is_alone();
+            let kept = parts.values().filter_map(Part::kept_offset).filter(|_| !alone);
             let first = kept.chain(unsent.iter().copied()).chain(link.owed).min();
             first.into_iter().for_each(|offset| self.owe(link.gateway, offset));
         }
@@ -175,8 +177,8 @@ impl Core {
             session.closed = true;
             return;
         }
-        // In a replay, what came live is ahead of what is still in the log.
-        if session.version == 0 && session.phase == Phase::Live {
+        // In a replay, what came live is ahead of what is still in the log. So it is where some of it has passed the connection by.
+        if session.version == 0 && session.phase == Phase::Live && !closed.passed_by {
             let through = taken_at_end(session, &closed);
             for (channel, seq) in through.into_iter().enumerate() {
                 self.take_as_read(conn, channel, seq);

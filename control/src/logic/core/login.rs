@@ -134,7 +134,7 @@ impl Core {
             version: opened.version,
             since_ms: opened.at_ms,
         };
-        let pending = self.cursors.pending(&session.device);
+        let pending = self.pending(&session.device);
         Some(LoginAsk { opened, route, login: session.login, pending })
     }
 
@@ -162,7 +162,8 @@ impl Core {
             head.last = head.last.max(tail);
         }
         // What moved before the store was asked is in the answer; what moved since is still here.
-        let cursors = furthest(cursors, &self.cursors.pending(&device));
+        let cursors = furthest(cursors, &self.pending(&device));
+        let Some(session) = self.sessions.get_mut(conn) else { return };
         let (from, resumed) = match opened.again {
             true => (session.take_known().unwrap_or(cursors), Vec::new()),
             false => resume(&opened, self.store_epoch, &cursors, &heads),

@@ -19,6 +19,8 @@ pub mod cursor;
 pub mod job;
 mod joins;
 pub mod kick_loop;
+#[cfg(test)]
+mod late_answers;
 mod leases;
 pub mod link;
 mod login;
@@ -91,7 +93,7 @@ pub struct Core {
     alone: bool,
     /// Kept pushes have been sent out: a gateway that is linked from here on may have missed some.
     has_sent: bool,
-    /// By gateway whose link was lost: the first record of which it may have missed a kept push. It is not committed before the gateway has been asked to
+    /// By gateway whose link was lost: the first record of which it may have missed a kept push, or a recall. It is not committed before the gateway has been asked to
     /// announce everybody again, so that another instance takes the record up if this one dies first.
     owed: BTreeMap<u32, u64>,
     now: Now,

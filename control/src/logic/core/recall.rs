@@ -34,6 +34,7 @@ impl Core {
             recalls.into_iter().for_each(|kind| self.command_for(offset, gateway, kind));
         }
         self.withdrawn.tell(message, sent, self.now.mono_ms);
+        self.owe_recall(offset);
     }
 
     /// Deliveries that wait for credit are not sent at all.

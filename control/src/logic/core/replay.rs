@@ -81,6 +81,8 @@ pub struct Replay {
     pub waiting: bool,
     /// Names the page under way.
     pub page: u64,
+    /// Names the read under way. The page of an earlier one is not taken, whatever it was asked for: what it lacks may have been appended since.
+    pub read: u64,
     /// First message of the page that was not taken. Its log may have no spill to say so: a topic's never has, and a connection takes nothing more of a replay
     /// that has lost a message of another log.
     refused: Option<u64>,

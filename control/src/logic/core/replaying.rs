@@ -4,7 +4,7 @@ use super::plan;
 use super::replay::{Fate, Replay, Step, Walk};
 use super::*;
 use crate::error::Result;
-use gpusher_proto::data::{Channel, ReadPage};
+use gpusher_proto::data::{Channel, ReadPage, ReadRequest};
 use gpusher_proto::gateway::{
     Answer, ChannelKind, Connections, Delivery, Drained, Outcome, Position, SyncDone, SyncRequest,
     SyncStart, delivery,
@@ -54,14 +54,20 @@ impl Core {
         let mut asks: Vec<ReadAsk> = Vec::new();
         while asks.len() < READ_BATCH {
             let Some(conn) = self.reads.pop_front() else { break };
-            let session = self.sessions.get(conn).filter(|it| it.phase == Phase::Reading);
-            let Some(replay) = session.and_then(|session| session.replay.as_ref()) else {
+            let read = self.new_job();
+            let session = self.sessions.get_mut(conn).filter(|it| it.phase == Phase::Reading);
+            let Some(replay) = session.and_then(|session| session.replay.as_mut()) else {
                 continue;
             };
-            let Step::Read(request) = self.step(replay) else { continue };
+            let (messages, bytes) = (self.limits.page_messages, self.limits.page_bytes);
+            let Step::Read(request) = replay.step(self.now.unix_ms, messages, bytes) else {
+                continue;
+            };
+            replay.read = read;
+            let reader = Reader { conn, read };
             match asks.iter_mut().find(|ask| ask.request == request) {
-                Some(ask) => ask.conns.push(conn),
-                None => asks.push(ReadAsk { request, conns: vec![conn] }),
+                Some(ask) => ask.readers.push(reader),
+                None => asks.push(ReadAsk { request, readers: vec![reader] }),
             }
         }
         (!asks.is_empty()).then_some(Work::Read(asks))
@@ -93,25 +99,22 @@ impl Core {
     }
 
     pub(super) fn on_page(&mut self, ask: ReadAsk, page: Result<ReadPage>) {
-        let reading = |core: &Self, conn| {
-            core.sessions.get(conn).is_some_and(|session| session.phase == Phase::Reading)
-        };
-        let Ok(page) = page else {
-            for conn in ask.conns {
-                if reading(self, conn) {
-                    self.queue_replay(conn);
-                }
+        for reader in ask.readers {
+            let session = self.sessions.get(reader.conn);
+            let replay = session
+                .filter(|session| session.phase == Phase::Reading)
+                .and_then(|session| session.replay.as_ref());
+            if replay.is_none_or(|replay| replay.read != reader.read) {
+                continue;
             }
-            return;
-        };
-        for conn in ask.conns.iter().copied() {
-            if reading(self, conn) {
-                self.send_page(conn, &ask, &page);
+            match &page {
+                Ok(page) => self.send_page(reader.conn, &ask.request, page),
+                Err(_) => self.queue_replay(reader.conn),
             }
         }
     }
 
-    fn send_page(&mut self, conn: u64, ask: &ReadAsk, page: &ReadPage) {
+    fn send_page(&mut self, conn: u64, request: &ReadRequest, page: &ReadPage) {
         let gateway = ConnId::from_raw(conn).gateway();
         let (Some(&key), Some(session)) =
             (self.gateways.get(&gateway), self.sessions.get_mut(conn))
@@ -119,7 +122,7 @@ impl Core {
             return;
         };
         let now_ms = self.now.unix_ms;
-        let kind = ask.request.channel.as_ref().map_or(0, |channel| channel.kind);
+        let kind = request.channel.as_ref().map_or(0, |channel| channel.kind);
         let kind = ChannelKind::try_from(kind).unwrap_or(ChannelKind::Topic);
         let due: Vec<_> = page
             .messages
@@ -130,7 +133,7 @@ impl Core {
             .collect();
         let Some(replay) = session.replay.as_mut() else { return };
         let seqs = due.iter().map(|&(seq, _)| seq).collect();
-        if !replay.on_page(&ask.request, page, seqs) {
+        if !replay.on_page(request, page, seqs) {
             // A spill moved the log back while the page was on its way.
             return self.advance_replay(conn);
         }
@@ -138,10 +141,10 @@ impl Core {
         let page_number = self.next_job;
         replay.page = page_number;
         let redelivery = replay.redelivery;
-        if let (Some(channel), true) = (&ask.request.channel, page.messages.is_empty()) {
+        if let (Some(channel), true) = (&request.channel, page.messages.is_empty()) {
             let head = replay.walks.iter().find(|walk| walk.channel == *channel);
             let head = head.map_or(0, |walk| walk.head);
-            self.quiet.learn(channel, ask.request.after, head);
+            self.quiet.learn(channel, request.after, head);
         }
         if kind == ChannelKind::Own {
             due.iter().for_each(|&(seq, push)| session.hand_own(seq, push.id));
@@ -245,14 +248,8 @@ impl Core {
         }
         let joins = session.take_joins();
         self.set_phase(conn, Phase::Live);
-        let mut requests = replay.requests.iter().copied().map(Some).collect::<Vec<_>>();
-        if requests.is_empty() {
-            requests.push(None);
-        }
-        for request in requests {
-            let positions = positions.clone();
-            self.command(conn, command::Kind::SyncDone(SyncDone { conn, positions, request }));
-        }
+        let requests = replay.requests.clone();
+        self.command(conn, command::Kind::SyncDone(SyncDone { conn, positions, requests }));
         for walk in &replay.walks {
             self.answer_walk(conn, walk);
         }

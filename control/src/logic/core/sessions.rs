@@ -3,8 +3,10 @@
 use super::cursor::Positions;
 use super::nameless::Nameless;
 use super::session::{Phase, Session};
+use super::work::SharedMove;
 use crate::device::Device;
 use crate::slots::Slots;
+use gpusher_proto::data::CursorUpdate;
 use hashbrown::HashTable;
 use rustc_hash::FxBuildHasher;
 use std::hash::BuildHasher;
@@ -67,6 +69,13 @@ impl Sessions {
                 let (left, right) = (left?, right?);
                 Some(std::array::from_fn(|channel| left[channel].min(right[channel])))
             })?
+    }
+
+    /// A move of a nameless device's cursor, with all its connections that are known.
+    pub fn shared_move(&self, update: CursorUpdate) -> SharedMove {
+        let key = update.device.clone().unwrap_or_default();
+        let device = Device::new(key.app_id, &key.user, &key.device);
+        SharedMove { known: self.nameless.of(&device).to_vec(), update }
     }
 
     fn slot(&self, conn: u64) -> Option<u32> {

@@ -7,6 +7,9 @@
 use super::*;
 use gpusher_proto::gateway::{AnnounceAgain, ChannelKind, Handed, Logics};
 
+/// In the place of gateways that an earlier process was linked to, and this one not yet.
+const UNKNOWN: u32 = u32::MAX;
+
 impl Core {
     /// Whether no other instance shares the gateways.
     pub(super) fn is_alone(&self) -> bool {
@@ -66,7 +69,7 @@ impl Core {
         !self.owed.is_empty() || self.links.values().any(|link| link.owed.is_some())
     }
 
-    /// A kept push has not reached a gateway for certain: keeps a part of its record, if that is the first.
+    /// A kept push or a recall has not reached a gateway for certain: keeps a part of its record, if that is the first.
     pub(super) fn owe(&mut self, gateway: u32, offset: u64) {
         let first = *self.owed.get(&gateway).unwrap_or(&u64::MAX);
         if offset >= first {
@@ -92,12 +95,31 @@ impl Core {
         }
     }
 
+    /// Gateways that are not linked have to be told when they are, by whichever process runs then.
+    pub(super) fn owe_recall(&mut self, offset: u64) {
+        let unknown = (self.now.mono_ms < self.unknown_until_ms).then_some(UNKNOWN);
+        let lost: Vec<u32> = self.unlinked.keys().copied().chain(unknown).collect();
+        for gateway in lost {
+            if !self.gateways.contains_key(&gateway) {
+                self.owe(gateway, offset);
+            }
+        }
+    }
+
     /// Gateways that do not come back do not hold the queue up: nor do many records.
     pub(super) fn give_up_owed(&mut self) {
         let crowded = self.progress.len() >= self.limits.held_back;
         let now_ms = self.now.mono_ms;
-        let unlinked = &self.unlinked;
-        let over = |gateway: &u32| unlinked.get(gateway).is_none_or(|&until_ms| now_ms >= until_ms);
+        if now_ms >= self.unknown_until_ms
+            && let Some(offset) = self.owed.remove(&UNKNOWN)
+        {
+            self.progress.finish_part(offset);
+        }
+        let until_ms = |gateway: &u32| match *gateway {
+            UNKNOWN => Some(&self.unknown_until_ms),
+            _ => self.unlinked.get(gateway),
+        };
+        let over = |gateway: &u32| until_ms(gateway).is_none_or(|&until_ms| now_ms >= until_ms);
         let over: Vec<u32> = self.owed.keys().copied().filter(|it| crowded || over(it)).collect();
         let mut given_up: Vec<u64> = over.iter().filter_map(|it| self.owed.remove(it)).collect();
         if crowded {

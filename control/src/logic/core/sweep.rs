@@ -3,7 +3,7 @@
 use super::redeliver::{Schedule, Verdict};
 use super::*;
 use crate::error::Result;
-use gpusher_proto::data::Status;
+use gpusher_proto::data::{CursorUpdate, Status};
 
 /// Devices or pushes written at once.
 const WRITE_BATCH: usize = 1_024;
@@ -112,7 +112,23 @@ impl Core {
             return None;
         }
         self.cursors_due_ms = self.now.mono_ms + self.limits.flush_ms;
-        Some(Work::Cursor(self.cursors.take(WRITE_BATCH)))
+        let mut updates = self.cursors.take(WRITE_BATCH);
+        let mut shared = Vec::new();
+        if !self.is_alone() {
+            let is_shared =
+                |it: &mut CursorUpdate| it.device.as_ref().is_some_and(|it| it.device.is_empty());
+            let moves = updates.extract_if(.., is_shared);
+            shared.extend(moves.map(|update| self.sessions.shared_move(update)));
+        }
+        Some(Work::Cursor { updates, shared })
+    }
+
+    /// What is not in the store yet of a device's cursor. Of a shared one, nothing counts that it may not come to.
+    pub(super) fn pending(&self, device: &Device) -> Positions {
+        match device.is_nameless() && !self.is_alone() {
+            true => Positions::default(),
+            false => self.cursors.pending(device),
+        }
     }
 
     pub(super) fn on_cursors_written(&mut self, written: bool) {

@@ -110,7 +110,26 @@ pub struct ReadAsk {
     /// Which page.
     pub request: ReadRequest,
     /// For whom.
-    pub conns: Vec<u64>,
+    pub readers: Vec<Reader>,
+}
+
+/// A replay that waits for a page.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader {
+    /// Of which connection.
+    pub conn: u64,
+    /// [`Replay::read`](super::replay::Replay::read) at the time.
+    pub read: u64,
+}
+
+/// A move of a cursor that connections without a device share. Another instance may have one of them, of which this one has not heard for want of a link:
+/// then the cursor stands still.
+#[derive(Debug)]
+pub struct SharedMove {
+    /// The move.
+    pub update: CursorUpdate,
+    /// Connections that have received as much.
+    pub known: Vec<u64>,
 }
 
 /// A membership to be announced, and the acknowledgement that it is then due.
@@ -252,8 +271,13 @@ pub enum Work {
     Unbind(Vec<ConnKey>),
     /// Read pages.
     Read(Vec<ReadAsk>),
-    /// Write cursors.
-    Cursor(Vec<CursorUpdate>),
+    /// Write cursors, and shared ones whose connections are all known.
+    Cursor {
+        /// Of devices that one connection has at a time, or that only this instance can have a connection of.
+        updates: Vec<CursorUpdate>,
+        /// The others.
+        shared: Vec<SharedMove>,
+    },
     /// Write statuses.
     Status(Vec<Status>),
     /// Announce memberships.

@@ -75,9 +75,9 @@ impl<T> Outbox<T> {
         Some(gap)
     }
 
-    /// A replay up to these positions is complete: held kept messages up to there are duplicates. The rest becomes ready and the hold ends, unless messages
-    /// have spilled in the meantime: then it returns false, and the hold goes on until the replay that the next gap asks for.
-    pub fn release(
+    /// A replay up to these positions is complete: held kept messages up to there are duplicates. False if messages have spilled in the meantime: then
+    /// the hold goes on until the replay that the next gap asks for.
+    pub fn complete(
         &mut self,
         positions: impl Iterator<Item = Position>,
         removed: &mut dyn FnMut(Removal, Entry<T>),
@@ -93,11 +93,20 @@ impl<T> Outbox<T> {
             removed(Removal::Duplicate, entry);
         });
         self.owed = Gap::default();
-        if !self.gap.is_empty() {
-            return false;
+        self.gap.is_empty()
+    }
+
+    /// The same, and nothing else holds: the rest becomes ready.
+    pub fn release(
+        &mut self,
+        positions: impl Iterator<Item = Position>,
+        removed: &mut dyn FnMut(Removal, Entry<T>),
+    ) -> bool {
+        let complete = self.complete(positions, removed);
+        if complete {
+            self.ready.append(&mut self.held);
         }
-        self.ready.append(&mut self.held);
-        true
+        complete
     }
 
     /// Takes everything out, in order: the connection is closed.

@@ -252,3 +252,71 @@ fn a_connection_that_leaves_before_the_walk_comes_to_it_ends_for_the_logic_that_
         assert_eq!(rig.reports.iter().filter(over).count(), 1, "{conn:?}");
     }
 }
+
+#[test]
+fn who_leaves_before_the_walk_comes_to_it_may_have_been_passed_by() {
+    let mut config = ShardConfig::default();
+    config.slice.announced_max = 1;
+    let mut rig = Rig::new(config);
+    let members = rig.members(20);
+    let kick = |conn: gpusher_proto::conn_id::ConnId| {
+        ToShard::Kick(Kick { conn: conn.raw(), reason: 200, ..Kick::default() })
+    };
+    let (_, early) = members[18];
+    rig.tell(kick(early));
+    rig.settle();
+    rig.tell(ToShard::AnnounceAgain(9));
+    let (_, late) = members[19];
+    rig.tell(kick(late));
+    rig.settle();
+    let closed: Vec<_> = rig.closed().iter().map(|it| (it.conn, it.passed_by)).collect();
+    assert_eq!(closed, [(early.raw(), false), (late.raw(), true)]);
+}
+
+#[test]
+fn the_end_of_a_replay_does_not_release_what_came_after_a_walk_began() {
+    let mut config = ShardConfig::default();
+    config.slice.announced_max = 1;
+    let mut rig = Rig::new(config);
+    let (peer, conn) = rig.members(20)[19];
+    rig.tell(sync_start(conn));
+    rig.settle();
+    rig.reports.clear();
+    // Some of the log may have passed it by.
+    rig.tell(ToShard::AnnounceAgain(9));
+    rig.deliver(Audience::App(APP), kept(App, 3), false);
+    rig.sync_done(conn, &[(App, 1)]);
+    rig.settle();
+    assert_eq!(rig.frames(peer), [Got::Synced]);
+    let announcement = rig.reports.iter().find_map(|report| match report {
+        FromShard::Opened { opened, .. } if opened.conn == conn.raw() => Some(opened.announcement),
+        _ => None,
+    });
+    let announcement = announcement.expect("it is announced");
+    rig.tell(ToShard::SyncStart(LINK, SyncStart { conn: conn.raw(), announcement }));
+    for message in [kept(App, 2), kept(App, 3)] {
+        rig.deliver(Audience::Connections(vec![conn]), message, true);
+    }
+    rig.sync_done(conn, &[(App, 3)]);
+    rig.settle();
+    assert_eq!(rig.frames(peer), [Got::Push(App, 2), Got::Push(App, 3), Got::Synced]);
+}
+
+#[test]
+fn what_a_logic_that_is_gone_had_sent_before_a_login_was_admitted_is_missed() {
+    let mut rig = Rig::new(ShardConfig::default());
+    let (_, conn) = rig.login_v1("alice");
+    rig.reports.clear();
+    rig.link = LinkId(7);
+    rig.deliver(Audience::App(APP), kept(App, 1), false);
+    rig.deliver(Audience::App(APP), kept(App, 2), false);
+    rig.link = LINK;
+    rig.admit_up_to(conn, 1);
+    rig.sync_done(conn, &[(App, 1)]);
+    rig.settle();
+    let events = rig.events();
+    let [Kind::Drained(drained)] = &events[..] else { panic!("one gap: {events:?}") };
+    let from: Vec<u64> = drained.spilled_from.iter().map(|position| position.seq).collect();
+    assert_eq!((drained.conn, from), (conn.raw(), vec![2]));
+    assert_eq!(rig.count(ShardCount::LoginsOvertaken), 1);
+}

@@ -5,7 +5,7 @@ use crate::mail::{Audience, ToShard};
 use crate::metrics::ShardCount;
 use crate::shard::ShardConfig;
 use crate::token::{Claims, TokenCheck};
-use gpusher_proto::gateway::{Admit, event::Kind};
+use gpusher_proto::gateway::{Admit, SyncDone, event::Kind};
 use gpusher_proto::wire::ChannelKind::{App, Everyone, Own};
 use gpusher_proto::wire::v0::FrameType;
 use gpusher_proto::wire::v1::{ClientFrame, Login};
@@ -169,14 +169,18 @@ fn a_sync_frame_of_version_0_is_answered_after_the_replay() {
     rig.tell(sync_start(conn));
     rig.unicast(conn, live(Own, 2));
     rig.deliver(Audience::Connections(vec![conn]), kept(Everyone, 1), true);
-    let done =
-        gpusher_proto::gateway::SyncDone { conn: conn.raw(), positions: vec![], request: Some(33) };
-    rig.tell(ToShard::SyncDone(LINK, done));
+    let (positions, requests) = (vec![], vec![33, 34]);
+    rig.tell(ToShard::SyncDone(LINK, SyncDone { conn: conn.raw(), positions, requests }));
     rig.settle();
     let types: Vec<_> = rig.frames(peer);
-    let [Got::V0(_, replayed, _), Got::V0(_, 2, _), Got::V0(FrameType::Sync, 33, 0)] = types[..]
+    let [
+        Got::V0(_, replayed, _),
+        Got::V0(_, 2, _),
+        Got::V0(FrameType::Sync, 33, 0),
+        Got::V0(FrameType::Sync, 34, 0),
+    ] = types[..]
     else {
-        panic!("replayed, held, sync: {types:?}");
+        panic!("replayed, held, sync for both who asked: {types:?}");
     };
     assert_eq!(replayed, v0_number(Everyone, 1));
 }

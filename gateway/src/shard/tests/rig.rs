@@ -212,14 +212,22 @@ impl Rig {
 
     // ---- logic --------------------------------------------------------------------------------------------
 
+    /// The replay that follows reaches to the end of all logs.
     pub(crate) fn admit(&self, conn: ConnId) {
-        self.tell(ToShard::Admit(self.link, Admit { conn: conn.raw(), ..Admit::default() }));
+        self.admit_up_to(conn, u64::MAX);
+    }
+
+    /// The replay that follows reaches to this number of the shared logs.
+    pub(crate) fn admit_up_to(&self, conn: ConnId, head: u64) {
+        let (app_head, everyone_head) = (head, head);
+        let admit = Admit { conn: conn.raw(), app_head, everyone_head, ..Admit::default() };
+        self.tell(ToShard::Admit(self.link, admit));
     }
 
     pub(crate) fn sync_done(&self, conn: ConnId, positions: &[(ChannelKind, u64)]) {
         let position = |&(kind, seq): &(ChannelKind, u64)| Position { channel: kind as i32, seq };
         let positions = positions.iter().map(position).collect();
-        let done = SyncDone { conn: conn.raw(), positions, request: None };
+        let done = SyncDone { conn: conn.raw(), positions, requests: vec![] };
         self.tell(ToShard::SyncDone(self.link, done));
     }
 

@@ -168,10 +168,10 @@ impl Task {
                 let pages = self.pages.drain(..).map(Ok);
                 Some(Done::Read(asks.into_iter().zip(pages).collect()))
             }
-            Work::Cursor(updates) => {
+            Work::Cursor { updates, shared } => {
                 if self.stage == 1 {
                     updates.iter().for_each(|update| advance(data, update));
-                    return self.put_back(Work::Cursor(updates));
+                    return self.put_back(Work::Cursor { updates, shared });
                 }
                 Some(Done::Cursor(true))
             }

@@ -54,6 +54,8 @@ pub(super) struct GatewayModel {
     pub(super) devices: BTreeMap<usize, Device>,
     next_slot: u32,
     outbox_room: usize,
+    /// How often the link has asked for everybody again.
+    asked_again: u32,
     member_count: u32,
     revision: u64,
     through: Positions,
@@ -72,6 +74,7 @@ impl GatewayModel {
             devices: BTreeMap::new(),
             next_slot: 0,
             outbox_room,
+            asked_again: 0,
             member_count: 0,
             revision: 0,
             through: [0; 3],
@@ -86,6 +89,7 @@ impl GatewayModel {
     /// A new link: everything is announced again, and holds until it is replayed.
     pub(super) fn attach(&mut self, key: LinkKey) {
         self.link = Some(key);
+        self.asked_again = 0;
         self.announce_members();
         for connection in self.connections.values_mut() {
             connection.hold = true;
@@ -185,7 +189,7 @@ impl GatewayModel {
             self.announce_members();
         }
         let unwritten_from = positions(&unwritten);
-        let closed = Closed { conn, reason: 0, unwritten_from, through };
+        let closed = Closed { conn, unwritten_from, through, ..Closed::default() };
         self.events.push_back(event::Kind::Closed(closed));
     }
 
@@ -226,9 +230,13 @@ impl GatewayModel {
             command::Kind::SyncDone(done) => self.sync_done(&done),
             command::Kind::Kick(kick) => self.close(kick.conn),
             command::Kind::Recall(recall) => self.recall(recall.message_id),
-            command::Kind::MembershipAck(_)
-            | command::Kind::Apps(_)
-            | command::Kind::AnnounceAgain(_) => {}
+            // They were, with the link.
+            command::Kind::AnnounceAgain(_) => {
+                self.asked_again += 1;
+                let again = self.asked_again;
+                self.events.push_back(event::Kind::Announced(Announced { again }));
+            }
+            command::Kind::MembershipAck(_) | command::Kind::Apps(_) => {}
             other => panic!("not part of the model: {other:?}"),
         }
     }
