@@ -300,7 +300,9 @@ class State:
             self.channels = {int(kind): seq for kind, seq in stored["channels"].items()}
 
     def enter_epoch(self, epoch):
-        """In another epoch no position means anything."""
+        """In another epoch no position means anything. 0: a gateway that is alone does not know."""
+        if epoch == 0:
+            return
         if self.epoch not in (0, epoch):
             self.channels, self.topics = {}, dict.fromkeys(self.topics)
         self.epoch = epoch
@@ -583,8 +585,9 @@ class Client:
     def on_welcome(self, welcome):
         self.online, self.attempt = True, 0
         if self.state.epoch not in (0, welcome["epoch"]):
-            self.seen.clear()
-            self.notice("messages may be lost: the server's logs are others")
+            if welcome["epoch"]:
+                self.seen.clear()
+            self.notice("messages may be lost: the server's logs are others, or it cannot look")
         self.state.enter_epoch(welcome["epoch"])
         for channel in welcome["resumed"]:
             if channel["result"] == 2:

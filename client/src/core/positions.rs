@@ -85,8 +85,12 @@ impl Tracker {
         self.topics.iter().map(|(name, at)| (name.as_str(), at.confirmed))
     }
 
-    /// The logs are those of this epoch. If they are others than before, no position means anything.
+    /// The logs are those of this epoch. If they are others than before, no position means anything. 0: a gateway that is alone does not know,
+    /// and what was worked on stays so.
     pub(super) fn enter_epoch(&mut self, epoch: u64) {
+        if epoch == 0 {
+            return;
+        }
         if self.epoch != epoch && self.epoch != 0 {
             self.channels = Default::default();
             self.topics.values_mut().for_each(|at| *at = Progress::default());

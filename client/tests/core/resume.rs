@@ -122,6 +122,21 @@ fn another_epoch_starts_over_and_says_so() {
 }
 
 #[test]
+fn a_gateway_that_is_alone_leaves_positions_as_they_are() {
+    let positions = Positions { epoch: 6, channels: [Some(900), None, None], ..Default::default() };
+    let mut core = connected(positions, 0);
+    welcome(&mut core, 0, &[], 0);
+    // What it was named is not known to be heeded.
+    let expected = Event::Online { connection_id: 5, lost: vec![OWN] };
+    assert_eq!(core.poll_event(0), Some(expected));
+    core.on_bytes(&push(OWN, 900, 10, true), 0);
+    core.on_bytes(&push(OWN, 901, 11, true), 0);
+    assert_eq!(messages(&mut core, 0), [11]);
+    let expected = Positions { epoch: 6, channels: [Some(901), None, None], ..Default::default() };
+    assert_eq!(core.positions(), expected);
+}
+
+#[test]
 fn a_log_that_was_cut_is_told() {
     let positions =
         Positions { epoch: 7, channels: [Some(9), Some(3), None], ..Default::default() };
