@@ -5,7 +5,7 @@ use crate::audit::{Receipts, compare_receipts, dead_letters, push_live, read_top
 use crate::crowd::{APPS, Crowd, Mood, Population};
 use crate::deployment::{Backends, Deployment, Programs, Settings, Shape, make_folder};
 use crate::fault::{Fault, Harm, mount_disk};
-use crate::ledger::{Account, Clocks, Ledger};
+use crate::ledger::{Account, Clocks, Dead, Ledger};
 use crate::random::Random;
 use crate::readiness::wait_whole;
 use crate::recovery::recover;
@@ -28,8 +28,8 @@ const BACKLOG_PATIENCE: Duration = Duration::from_secs(900);
 pub(crate) const FINISH_PATIENCE: Duration = Duration::from_secs(60);
 /// How long nothing may arrive while something is waited for: longer than a redelivery.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(100);
-/// The same, for what has expired by a clock that had jumped.
-const EXPIRED_PATIENCE: Duration = Duration::from_secs(10);
+/// The same, for what is given up, or has expired by a clock that had jumped.
+const OVER_PATIENCE: Duration = Duration::from_secs(10);
 /// Cursors are written a fifth of a second late.
 const CURSOR_DELAY: Duration = Duration::from_secs(1);
 /// Cycles begin so long after the one before has recovered.
@@ -172,6 +172,7 @@ pub(crate) async fn set_up(plan: &Plan) -> Result<Stage> {
         logs,
         keys,
         clocks_jump: matches!(plan.fault.harm, Harm::ClockJump { .. }),
+        variables: plan.fault.variables,
         seed: plan.seed,
     };
     let deployment = Deployment::start(&settings).await?;
@@ -185,7 +186,8 @@ pub(crate) async fn set_up(plan: &Plan) -> Result<Stage> {
     let ledger = Arc::new(Ledger::new());
     let crowd = Crowd::start(population, Arc::clone(&ledger), &deployment, plan.seed).await;
     let disk = disk.then_some(data);
-    let stage = Stage { deployment, webs, crowd, ledger, disk, complaints: Mutex::default() };
+    let (complaints, counts) = (Mutex::default(), Mutex::default());
+    let stage = Stage { deployment, webs, crowd, ledger, disk, complaints, counts };
     wait_online(plan, &stage).await?;
     Ok(stage)
 }
@@ -281,6 +283,8 @@ pub(crate) async fn close(
     let dismissals =
         dismissals.iter().map(|(text, times)| format!("{times} clients dismissed: {text}"));
     let mut notes: Vec<String> = dismissals.collect();
+    let counts = std::mem::take(&mut *stage.counts.lock());
+    notes.extend(counts.iter().map(|(what, count)| format!("{what}: {count}")));
     if receipts.forgotten > 0 {
         let Receipts { checked, forgotten, .. } = receipts;
         notes.push(format!("{forgotten} of {checked} pushes have no status any more"));
@@ -306,14 +310,17 @@ async fn settle(stage: &Stage) {
     let mut last = (usize::MAX, Instant::now());
     loop {
         let everybody = stage.crowd.online() >= stage.crowd.present();
-        let waiting = stage.ledger.waiting(is_away, &Clocks::default());
+        let waiting = stage.ledger.waiting(is_away, &Dead::new(), &Clocks::default());
         if waiting == 0 && everybody || last.1.elapsed() > SETTLE_PATIENCE {
             return;
         }
-        // What may have expired may still come.
-        let certain = stage.ledger.waiting(is_away, &stage.ledger.clocks());
-        if certain == 0 && everybody && last.1.elapsed() > EXPIRED_PATIENCE {
-            return;
+        // What may have expired, or was given up, may still come.
+        if everybody && last.1.elapsed() > OVER_PATIENCE {
+            let dead = dead_letters(stage).await.unwrap_or_default();
+            if stage.ledger.waiting(is_away, &dead, &stage.ledger.clocks()) == 0 {
+                return;
+            }
+            tokio::time::sleep(CURSOR_DELAY).await;
         }
         if waiting < last.0 {
             last = (waiting, Instant::now());
@@ -331,6 +338,7 @@ fn broken(account: &Account) -> Vec<String> {
         (breaches.strays, "messages came to somebody else"),
         (breaches.disordered, "kept messages came out of order"),
         (account.unanswered, "pushes were never answered"),
+        (account.dead_and_delivered, "dead letters are of messages that their receivers have"),
     ];
     let bad = counts.into_iter().filter(|(count, _)| *count > 0);
     bad.map(|(count, text)| format!("{count} {text}")).collect()

@@ -5,6 +5,7 @@ use crate::crowd::Crowd;
 use crate::deployment::Deployment;
 use crate::ledger::Ledger;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,11 +24,18 @@ pub struct Stage {
     pub disk: Option<PathBuf>,
     /// What a fault saw the product do wrong, in words.
     pub complaints: Mutex<Vec<String>>,
+    /// What a fault counted of what it did, by name.
+    pub counts: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Stage {
     /// The product has done something wrong.
     pub fn complain(&self, text: String) {
         self.complaints.lock().push(text);
+    }
+
+    /// So much more of something was done.
+    pub fn count(&self, what: &'static str, more: u64) {
+        *self.counts.lock().entry(what).or_default() += more;
     }
 }

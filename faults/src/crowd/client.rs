@@ -24,15 +24,21 @@ struct Client {
     machine: Machine,
     book: Book,
     socket: Option<TcpStream>,
+    hung: bool,
 }
 
 /// Lives until the task is aborted.
 pub(super) async fn live(shared: Arc<Shared>, setup: Setup, mut mood: watch::Receiver<Mood>) {
     let number = setup.profile.number;
     let machine = Machine::start(&setup, Positions::default(), seed(&shared, number));
-    let mut client = Client { shared, setup, machine, book: Book::new(number), socket: None };
+    let mut client =
+        Client { shared, setup, machine, book: Book::new(number), socket: None, hung: false };
     loop {
         let now = *mood.borrow_and_update();
+        let hung = std::mem::replace(&mut client.hung, now == Mood::Hung);
+        if hung && now != Mood::Hung {
+            client.start_afresh();
+        }
         if now == Mood::Away {
             client.stay_away(&mut mood).await;
         } else if !client.act().await {
@@ -57,6 +63,14 @@ impl Client {
             return std::future::pending().await;
         }
         self.restart(positions);
+    }
+
+    /// Its user ends it, and starts it without what it had stored.
+    fn start_afresh(&mut self) {
+        self.machine.stop();
+        self.socket = None;
+        self.tell_presence(false);
+        self.restart(Positions::default());
     }
 
     fn restart(&mut self, positions: Positions) {
@@ -140,6 +154,9 @@ impl Client {
     }
 
     fn take_receipts(&mut self) {
+        if self.hung {
+            return;
+        }
         while let Some(receipt) = self.machine.poll_receipt(self.shared.now_ms()) {
             self.shared.ledger.receive(&mut self.book, &receipt);
         }

@@ -30,6 +30,8 @@ pub enum Mood {
     Present,
     /// It keeps its connection, and reads nothing.
     Deaf,
+    /// It keeps its connection, and its application asks it for nothing; then it is started again, with nothing stored.
+    Hung,
     /// Its program is not running.
     Away,
 }

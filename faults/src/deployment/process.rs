@@ -80,6 +80,15 @@ impl Process {
         Some(before.current.unwrap_or(u64::MAX))
     }
 
+    /// What it has in memory of its own that can be written, as `RLIMIT_DATA` counts it; none: it does not run.
+    pub fn data_bytes(&self) -> Option<u64> {
+        let path = format!("/proc/{}/status", self.pid()?.as_raw_nonzero());
+        let text = fs::read_to_string(path).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmData:"))?;
+        let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kibibytes << 10)
+    }
+
     /// How it ended, if it has ended by itself.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         let status = self.child.as_mut()?.try_wait().ok()??;

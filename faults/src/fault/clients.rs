@@ -2,10 +2,14 @@
 //! so one that ends with bytes unread has lost them, as the contract says.
 
 use super::host;
-use crate::crowd::Mood;
+use crate::crowd::{APPS, Mood};
+use crate::ledger::{Entry, Kind, Order};
 use crate::random::Random;
 use crate::stage::Stage;
+use crate::traffic::push_until_accepted;
 use anyhow::Result;
+use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// In a thousand of the clients.
@@ -55,6 +59,23 @@ pub(super) async fn reconnect_some(stage: &Stage, random: &mut Random) -> Vec<u3
     }
     chosen.iter().for_each(|&device| stage.crowd.set_mood(device, Mood::Present));
     chosen
+}
+
+/// A kept message to a device's user.
+pub(super) async fn push_to(stage: &Stage, device: u32, content: &str) -> Option<Arc<Entry>> {
+    let population = &stage.crowd.population;
+    let name = &population.devices[device as usize].user;
+    let user = population.users.iter().position(|user| user.name == *name)?;
+    let order = Order {
+        kind: Kind::User,
+        target: user as u32,
+        kept: true,
+        expire_time_s: 0,
+        audience: population.audience(&[user]),
+    };
+    let body = json!({"tag": APPS[population.users[user].app].0,
+        "body": {"type": Kind::User as u8, "uuid": name, "offlinePush": true, "content": content}});
+    push_until_accepted(&stage.webs[0], &stage.ledger, order, body).await
 }
 
 /// The mobile clients' packets are lost both ways; meanwhile their programs end, which nobody hears of, and come back afterwards.

@@ -6,9 +6,12 @@ mod clients;
 mod clocks;
 mod flood;
 mod host;
+mod letters;
+mod memory;
 mod parts;
 mod servers;
 mod storms;
+mod syns;
 
 use crate::deployment::{Role, ServerKind};
 use crate::network;
@@ -47,6 +50,8 @@ pub enum Harm {
     ReadOnlyDisk,
     /// No descriptor is left.
     Descriptors(Role),
+    /// No memory is left.
+    Memory(Role),
     /// The wall clock of a process, any or one with a role, jumps and jumps back.
     ClockJump {
         /// None: any.
@@ -56,6 +61,8 @@ pub enum Harm {
     },
     /// Clients that keep their connection and read nothing.
     Deaf,
+    /// Clients that take messages and acknowledge none.
+    Hung,
     /// Clients that vanish without a word, and come back elsewhere.
     HalfOpen,
     /// Programs end and start again.
@@ -64,6 +71,8 @@ pub enum Harm {
     Garbage,
     /// Connections that never log in.
     Connections,
+    /// Connections whose other end does not exist.
+    Syns,
     /// Logins that are refused.
     Logins,
     /// Logic is away while much is pushed.
@@ -91,10 +100,17 @@ pub struct Fault {
     pub hold_ms: (u64, u64),
     /// Configuration that it needs.
     pub keys: &'static [(&'static str, &'static str)],
+    /// Environment of the processes that it needs.
+    pub variables: &'static [(&'static str, &'static str)],
 }
 
 const fn fault(name: &'static str, harm: Harm, hold_ms: (u64, u64), about: &'static str) -> Fault {
-    Fault { name, about, harm, hold_ms, keys: &[] }
+    Fault { name, about, harm, hold_ms, keys: &[], variables: &[] }
+}
+
+const fn memory(name: &'static str, role: Role, about: &'static str) -> Fault {
+    let fault = fault(name, Harm::Memory(role), (3_000, 8_000), about);
+    Fault { variables: memory::VARIABLES, ..fault }
 }
 
 /// All of them.
@@ -236,6 +252,14 @@ pub const CATALOGUE: &[Fault] = &[
         (1_000, 4_000),
         "no descriptor is left for store, routes and queue",
     ),
+    memory(
+        "memory-gateway",
+        Role::Gateway,
+        "no memory is left for a gateway, while clients come back",
+    ),
+    memory("memory-logic", Role::Logic, "no memory is left for a logic"),
+    memory("memory-message", Role::Message, "no memory is left for store, routes and queue"),
+    memory("memory-web", Role::Web, "no memory is left for an HTTP process"),
     fault(
         "clock-jump",
         Harm::ClockJump { role: None, killed: false },
@@ -278,6 +302,15 @@ pub const CATALOGUE: &[Fault] = &[
         (2_000, 10_000),
         "a part of the clients keeps its connection and reads nothing (zero window)",
     ),
+    Fault {
+        keys: letters::KEYS,
+        ..fault(
+            "never-acknowledge",
+            Harm::Hung,
+            (8_000, 12_000),
+            "applications hang: what they are sent is never acknowledged, and given up",
+        )
+    },
     fault(
         "half-open-clients",
         Harm::HalfOpen,
@@ -301,6 +334,12 @@ pub const CATALOGUE: &[Fault] = &[
         Harm::Connections,
         (1_000, 3_000),
         "thousands of connections that never log in",
+    ),
+    fault(
+        "syn-flood",
+        Harm::Syns,
+        (3_000, 6_000),
+        "50,000 SYNs a second whose senders do not exist, while clients come back",
     ),
     fault(
         "login-flood",
@@ -359,6 +398,7 @@ impl Fault {
             Harm::Kill(role)
             | Harm::Stop(role)
             | Harm::Descriptors(role)
+            | Harm::Memory(role)
             | Harm::ClockJump { role: Some(role), .. }
                 if !has(role) =>
             {
@@ -378,16 +418,16 @@ impl Fault {
             Harm::CutHost if !stage.deployment.has_hosts() => {
                 Err("the processes have no hosts of their own (--namespaces)")
             }
-            Harm::HalfOpen if stage.deployment.has_hosts() => {
-                Err("mobile clients have addresses of loopback (not with --namespaces)")
-            }
+            Harm::HalfOpen | Harm::Syns if stage.deployment.has_hosts() => Err(
+                "mobile clients and strangers have addresses of loopback (not with --namespaces)",
+            ),
             Harm::FarBehind if stage.deployment.parts().len() == 1 => {
                 Err("logic is in one process with the web")
             }
             Harm::FullDisk | Harm::ReadOnlyDisk if stage.disk.is_none() => {
                 Err("the data is not on a disk of its own (needs root)")
             }
-            Harm::HalfOpen if !network::is_ours() => {
+            Harm::HalfOpen | Harm::Syns if !network::is_ours() => {
                 Err("not in a network namespace of its own (needs root)")
             }
             _ => Ok(()),
@@ -421,6 +461,9 @@ impl Fault {
             Harm::ClockJump { role, killed } => {
                 clocks::jump(stage, role, killed, hold, random).await?;
             }
+            Harm::Memory(role) => memory::take(stage, role, hold, random).await?,
+            Harm::Hung => letters::never_acknowledge(stage, hold, random).await?,
+            Harm::Syns => syns::flood(stage, hold, random).await?,
             Harm::Deaf => clients::stop_reading(stage, hold, random).await,
             Harm::HalfOpen => clients::vanish(stage, hold).await?,
             Harm::Restart => clients::restart(stage, hold, random).await,

@@ -1,19 +1,14 @@
 //! Too much at once from clients that mean well: all come back together, two replace each other for ever, one is sent more than fits. The
 //! product has an answer to each, and here it is seen to give it: what is missed is a complaint.
 
-use super::clients::{some, version_1};
-use crate::api::Api;
+use super::clients::{push_to, some, version_1};
 use crate::crowd::{APPS, Mood, greeting};
 use crate::deployment::Role;
-use crate::ledger::{Entry, Kind, Order};
 use crate::metrics::Metrics;
 use crate::random::Random;
 use crate::recovery::arrives;
 use crate::stage::Stage;
-use crate::traffic::push_until_accepted;
-use serde_json::json;
 use std::fmt::Write;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -32,7 +27,7 @@ const STUCK: u64 = 5;
 const STUCK_MAX: usize = 8;
 /// To each of them, so that it does not fit into what the kernel holds and the outbox: messages, of so many random bytes as text.
 const MESSAGES: usize = 24;
-const WORDS: usize = 20_000;
+const WORDS: u64 = 20_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -113,7 +108,7 @@ pub(super) async fn overflow(stage: &Stage, hold: Duration, random: &mut Random)
     let mut entries = Vec::new();
     for &device in &stuck {
         for _ in 0..MESSAGES {
-            entries.extend(push_long(&stage.webs[0], stage, device, random).await);
+            entries.extend(push_to(stage, device, &long_text(WORDS, random)).await);
         }
     }
     tokio::time::sleep(hold).await;
@@ -141,28 +136,11 @@ async fn counted(counters: &Metrics) -> Option<(u64, u64)> {
     Some((spilled, counters.sum("gpusher_gateway_accepted_total").await?))
 }
 
-/// Something long that does not compress well, to a device's user.
-async fn push_long(
-    api: &Api,
-    stage: &Stage,
-    device: u32,
-    random: &mut Random,
-) -> Option<Arc<Entry>> {
-    let population = &stage.crowd.population;
-    let name = &population.devices[device as usize].user;
-    let user = population.users.iter().position(|user| user.name == *name)?;
+/// What does not compress well.
+pub(super) fn long_text(words: u64, random: &mut Random) -> String {
     let mut text = String::new();
-    (0..WORDS).for_each(|_| {
+    (0..words).for_each(|_| {
         let _ = write!(text, "{:016x}", random.bits());
     });
-    let order = Order {
-        kind: Kind::User,
-        target: user as u32,
-        kept: true,
-        expire_time_s: 0,
-        audience: population.audience(&[user]),
-    };
-    let body = json!({"tag": APPS[population.users[user].app].0,
-        "body": {"type": Kind::User as u8, "uuid": name, "offlinePush": true, "content": text}});
-    push_until_accepted(api, &stage.ledger, order, body).await
+    text
 }

@@ -71,6 +71,9 @@ pub struct Account {
     pub live: BTreeMap<Kind, LiveBalance>,
     /// Pushes that were never answered, although asked for again and again.
     pub unanswered: u64,
+    /// Dead letters of messages that their receivers have.
+    #[serde(default)]
+    pub dead_and_delivered: u64,
     /// Pushes that were asked for more than once.
     pub repeated: u64,
     /// What must not happen.
@@ -145,6 +148,8 @@ impl Ledger {
             if !order.kept {
                 continue;
             }
+            let has_it = |letter: &&(u64, u32)| letter.0 == id && entry.is_seen_by(letter.1);
+            account.dead_and_delivered += dead.iter().filter(has_it).count() as u64;
             let balance = account.kept.entry(order.kind).or_default();
             balance.pushes += 1;
             let mut lost = None;
@@ -180,9 +185,8 @@ impl Ledger {
         account
     }
 
-    /// Receivers that are there, and wait for a kept push that has not expired by these clocks.
-    pub fn waiting(&self, is_away: impl Fn(u32) -> bool, clocks: &Clocks) -> usize {
-        let dead = Dead::new();
+    /// Receivers that are there, and wait for a kept push that is none of these dead letters, and has not expired by these clocks.
+    pub fn waiting(&self, is_away: impl Fn(u32) -> bool, dead: &Dead, clocks: &Clocks) -> usize {
         let entries = self.entries();
         let open = entries.iter().filter(|entry| {
             let order = &entry.order;
@@ -193,7 +197,7 @@ impl Ledger {
                 return 0;
             }
             let waits =
-                |&device: &u32| entry.fate(device, is_away(device), &dead, clocks) == Fate::Lost;
+                |&device: &u32| entry.fate(device, is_away(device), dead, clocks) == Fate::Lost;
             entry.unseen().filter(waits).count()
         })
         .sum()
@@ -241,6 +245,7 @@ impl Account {
             *sum = sum.plus(balance);
         }
         self.unanswered += other.unanswered;
+        self.dead_and_delivered += other.dead_and_delivered;
         self.repeated += other.repeated;
         self.breaches.add(&other.breaches);
         self.lost_examples.extend_from_slice(&other.lost_examples);
@@ -277,8 +282,10 @@ mod tests {
         entry.accept(100, None, ledger.now_us());
         receive(&ledger, 1, 0);
         let away = |device| device == 2;
-        assert_eq!(ledger.waiting(away, &ledger.clocks()), 2);
-        let account = ledger.close(away, &[(100, 3)].into(), &HashSet::new());
+        assert_eq!(ledger.waiting(away, &Dead::new(), &ledger.clocks()), 2);
+        assert_eq!(ledger.waiting(away, &[(100, 3)].into(), &ledger.clocks()), 1);
+        let account = ledger.close(away, &[(100, 1), (100, 3)].into(), &HashSet::new());
+        assert_eq!(account.dead_and_delivered, 1);
         let balance = account.kept[&Kind::Users];
         let fates = (balance.delivered, balance.pending, balance.dead, balance.lost);
         assert_eq!((balance.accepted, fates), (4, (1, 1, 1, 1)));
@@ -316,8 +323,8 @@ mod tests {
         };
         assert_eq!((balance(false).expired, balance(false).lost), (8, 4));
         assert_eq!(balance(true).pending, 9, "who is away may still get it");
-        assert_eq!(ledger.waiting(|_| false, &ledger.clocks()), 4);
-        assert_eq!(ledger.waiting(|_| false, &Clocks::default()), 12);
+        assert_eq!(ledger.waiting(|_| false, &Dead::new(), &ledger.clocks()), 4);
+        assert_eq!(ledger.waiting(|_| false, &Dead::new(), &Clocks::default()), 12);
     }
 
     #[test]
