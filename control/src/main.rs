@@ -12,10 +12,12 @@
 
 mod cli;
 
+use gpusher_gateway::heap::Counted;
+use mimalloc::MiMalloc;
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Counted<MiMalloc> = Counted(MiMalloc);
 
 fn main() -> ExitCode {
     cli::main()

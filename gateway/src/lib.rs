@@ -22,4 +22,5 @@ pub mod token;
 pub use boot::BootError;
 pub use config::RuntimeConfig;
 pub use gateway::Gateway;
+pub use gpusher_sys::heap;
 pub use link::LinkEnds;

@@ -16,6 +16,8 @@ use gpusher_gateway::boot::{BootError, take_short_turns};
 use gpusher_gateway::config::{Auth, DEFAULTS, DiscoveryConfig, Io, RuntimeConfig};
 use gpusher_gateway::doctor::{Finding, Verdict, examine};
 use gpusher_gateway::gateway::Gateway;
+use gpusher_gateway::heap::Counted;
+use mimalloc::MiMalloc;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Counted<MiMalloc> = Counted(MiMalloc);
 
 const USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;

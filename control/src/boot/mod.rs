@@ -22,6 +22,7 @@ use crate::message_id::MessageIds;
 use crate::metrics::{self, LogicCollector};
 use crate::{backend, web};
 use gpusher_gateway::config::Auth as GatewayAuth;
+use gpusher_gateway::metrics::ProcessCollector;
 use gpusher_gateway::{BootError, Gateway};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
@@ -104,6 +105,7 @@ impl Process {
         token_secret: Option<Secret>,
     ) -> Result<()> {
         let registry = Arc::new(Mutex::new(Registry::default()));
+        ProcessCollector::register(&mut registry.lock());
         let ids = Arc::new(MessageIds::new(config.node));
         if config.needs_data() {
             self.backends = Some(backend::open(config, &registry).await?);

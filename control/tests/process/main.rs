@@ -2,6 +2,7 @@
 
 #[cfg(all(feature = "redis", feature = "etcd"))]
 mod found_in_a_registry;
+mod live_heap_is_told;
 mod refusals;
 mod roles_apart;
 mod stop_and_start_again;

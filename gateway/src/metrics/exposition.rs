@@ -1,6 +1,6 @@
 //! The values as Prometheus reads them.
 
-use super::{Catalogue, Counts, LinkCount, Shape, ShardCount, ShardCounts};
+use super::{Catalogue, Counts, LinkCount, ProcessCollector, Shape, ShardCount, ShardCounts};
 use gpusher_proto::wire::Code;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
@@ -36,8 +36,10 @@ pub struct Metrics {
 impl Metrics {
     /// The text for `/metrics`, in the OpenMetrics format.
     pub fn text(&self) -> String {
-        let mut registry = Registry::with_prefix("gpusher_gateway");
-        registry.register_collector(Box::new(self.clone()));
+        let mut registry = Registry::default();
+        ProcessCollector::register(&mut registry);
+        let of_gateway = registry.sub_registry_with_prefix("gpusher_gateway");
+        of_gateway.register_collector(Box::new(self.clone()));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry)
             .expect("a string takes any text");
@@ -166,6 +168,8 @@ mod tests {
             "gpusher_gateway_driver_total{shard=\"0\",what=\"sends_short\"} 4",
             "gpusher_gateway_logics_attached 2",
             "gpusher_gateway_connections_max 10",
+            "# TYPE gpusher_process_heap_bytes gauge",
+            "gpusher_process_heap_bytes{allocator=\"mimalloc\"} ",
         ] {
             assert!(text.lines().any(|l| l.starts_with(line)), "{line} is not in\n{text}");
         }

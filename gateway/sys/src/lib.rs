@@ -8,6 +8,7 @@
 //! | [`mailbox`] | a bounded queue into a shard, with a wake-up only when the shard sleeps |
 //! | [`socket`] | listeners |
 //! | [`affinity`], [`scheduling`], [`limits`], [`clock`] | cores, turns on them, resource limits, time |
+//! | [`heap`] | the allocator that counts what is live |
 //! | [`floor`] | the bare cost of one-to-many sends, for measurements |
 
 mod accepted;
@@ -20,6 +21,7 @@ pub mod driver;
 pub mod epoll;
 pub mod floor;
 mod frames;
+pub mod heap;
 pub mod limits;
 pub mod mailbox;
 mod primitive;
