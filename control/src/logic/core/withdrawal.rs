@@ -28,6 +28,16 @@ pub struct Sent {
     pub audience: Audience,
 }
 
+impl Sent {
+    /// Connections named; 1 where nobody is.
+    fn weight(&self) -> usize {
+        match &self.audience {
+            Audience::Connections(gateways) => gateways.iter().map(|(_, ids)| ids.len()).sum(),
+            _ => 1,
+        }
+    }
+}
+
 /// Recent live messages, bounded by the connections they name.
 #[derive(Debug)]
 pub struct Recent {
@@ -45,10 +55,7 @@ impl Recent {
 
     /// Remembers a message; the oldest are forgotten for it.
     pub fn remember(&mut self, message: u64, sent: Sent) {
-        let weight = match &sent.audience {
-            Audience::Connections(gateways) => gateways.iter().map(|(_, ids)| ids.len()).sum(),
-            _ => 1,
-        };
+        let weight = sent.weight();
         self.weight += weight;
         self.order.push_back((message, weight));
         self.sent.entry(message).or_default().push(sent);
@@ -70,7 +77,7 @@ impl Recent {
 pub struct Told {
     /// Which message.
     pub message: u64,
-    /// Who may have it; nobody knows, if there is none.
+    /// Who may have it; nobody knows (any more), if there is none.
     pub sent: Vec<Sent>,
     at_ms: u64,
 }
@@ -83,25 +90,38 @@ pub struct Withdrawn {
     order: VecDeque<u64>,
     /// Recalls told to who was linked, oldest first.
     told: VecDeque<Told>,
+    /// Connections that these name, and how many of them, from the oldest on, name none any more.
+    weight: usize,
+    nameless: usize,
     limit: usize,
 }
 
 impl Withdrawn {
-    /// Remembers this many.
+    /// Remembers this many, and so many connections that may have one.
     pub fn new(limit: usize) -> Self {
         Self {
             messages: FxHashSet::default(),
             order: VecDeque::new(),
             told: VecDeque::new(),
+            weight: 0,
+            nameless: 0,
             limit,
         }
     }
 
     /// A recall goes to who is linked.
     pub fn tell(&mut self, message: u64, sent: Vec<Sent>, now_ms: u64) {
+        self.weight += weight(&sent);
         self.told.push_back(Told { message, sent, at_ms: now_ms });
+        while self.weight > self.limit {
+            let sent = std::mem::take(&mut self.told[self.nameless].sent);
+            self.weight -= weight(&sent);
+            self.nameless += 1;
+        }
         if self.told.len() > self.limit {
-            self.told.pop_front();
+            let oldest = self.told.pop_front();
+            self.weight -= oldest.map_or(0, |oldest| weight(&oldest.sent));
+            self.nameless = self.nameless.saturating_sub(1);
         }
     }
 
@@ -125,6 +145,10 @@ impl Withdrawn {
     pub fn contains(&self, message: u64) -> bool {
         self.messages.contains(&message)
     }
+}
+
+fn weight(sent: &[Sent]) -> usize {
+    sent.iter().map(Sent::weight).sum()
 }
 
 #[cfg(test)]
@@ -157,6 +181,25 @@ mod tests {
         assert_eq!(since(&withdrawn, 0), [2, 3]);
         assert_eq!(since(&withdrawn, 21), [3]);
         assert_eq!(since(&withdrawn, 31), [0; 0]);
+    }
+
+    #[test]
+    fn connections_of_recalls_are_remembered_within_bounds() {
+        let mut withdrawn = Withdrawn::new(3);
+        let named = |withdrawn: &Withdrawn| -> Vec<(u64, usize)> {
+            withdrawn.told_since(0).map(|told| (told.message, weight(&told.sent))).collect()
+        };
+        withdrawn.tell(1, vec![to(&[1]), to(&[2])], 1);
+        withdrawn.tell(2, vec![to(&[3])], 2);
+        assert_eq!(named(&withdrawn), [(1, 2), (2, 1)]);
+        withdrawn.tell(3, vec![to(&[4])], 3);
+        assert_eq!(named(&withdrawn), [(1, 0), (2, 1), (3, 1)]);
+        withdrawn.tell(4, vec![to(&[5, 6, 7, 8])], 4);
+        assert_eq!(named(&withdrawn), [(2, 0), (3, 0), (4, 0)]);
+        withdrawn.tell(5, vec![to(&[9, 10, 11])], 5);
+        withdrawn.tell(6, Vec::new(), 6);
+        assert_eq!(named(&withdrawn), [(4, 0), (5, 3), (6, 0)]);
+        assert_eq!((withdrawn.weight, withdrawn.nameless), (3, 1));
     }
 
     #[test]
