@@ -33,7 +33,8 @@ pub(super) enum Command {
     Up(UpArguments),
     /// The table of earlier runs (`--json`), those of one fault and shape added up.
     Table(TableArguments),
-    /// No fault: clients come and go for long, and nothing may be left of them.
+    /// No fault: clients come and go for long, and nothing may be left of them. Bounded tables are configured short, so that they are full when
+    /// the first look is taken; `--set` wins over that.
     Soak(SoakArguments),
 }
 
@@ -61,11 +62,11 @@ pub(super) struct TableArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct SoakArguments {
-    /// Minutes.
+    /// Minutes from the first look to the last.
     #[arg(long, default_value_t = 60.0)]
     minutes: f64,
-    /// Minutes before the first look.
-    #[arg(long, default_value_t = 5.0)]
+    /// Minutes before the first look: caches fill, and the purge begins, which takes what was acknowledged by all ten minutes ago.
+    #[arg(long, default_value_t = 12.0)]
     warm_up: f64,
     /// Minutes until everybody is away for a moment, again and again.
     #[arg(long, default_value_t = 10.0)]

@@ -15,7 +15,7 @@ use gpusher_faults::deployment::Programs;
 use gpusher_faults::fault::{CATALOGUE, Fault, find};
 use gpusher_faults::report::{classes, explain, summed, table};
 use gpusher_faults::run::{Outcome, Plan, run};
-use gpusher_faults::soak::{picture, soak};
+use gpusher_faults::soak::{SHORT_TABLES, picture, soak};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -147,7 +147,10 @@ fn endure(arguments: &SoakArguments) -> Result<ExitCode> {
     let fault = find("none").context("the catalogue has it")?;
     let schedule = arguments.schedule();
     let course = runtime.block_on(async {
-        let (plan, _temporary) = plan(fault, common, &programs)?;
+        let (mut plan, _temporary) = plan(fault, common, &programs)?;
+        let short = SHORT_TABLES.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
+        // What was asked for comes later, and wins.
+        plan.keys.splice(0..0, short);
         tokio::select! {
             course = soak(&plan, &schedule) => course,
             () = asked_to_stop() => anyhow::bail!("stopped"),

@@ -1,6 +1,6 @@
 //! What the processes count about themselves.
 
-use crate::deployment::{Deployment, Role};
+use crate::deployment::{Deployment, Part, Role};
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,10 +16,19 @@ pub struct Metrics {
 impl Metrics {
     /// Of the processes of one role.
     pub fn of(deployment: &Deployment, role: Role) -> Self {
+        Self::at(deployment, deployment.pages(role))
+    }
+
+    /// Of one process.
+    pub fn of_part(deployment: &Deployment, part: &Part) -> Self {
+        Self::at(deployment, vec![part.page()])
+    }
+
+    fn at(deployment: &Deployment, pages: Vec<String>) -> Self {
         let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build();
         let client = client.expect("a client without TLS needs nothing of the system");
         let key = deployment.secrets.api_key.clone();
-        Self { client, pages: deployment.pages(role), key }
+        Self { client, pages, key }
     }
 
     /// The sum of a metric over its labels and all of the processes; none: one does not answer.

@@ -122,6 +122,7 @@ pub(super) struct WebKeys {
     pub head_timeout_ms: u64,
     pub idempotency_bytes_max: u64,
     pub idempotency_ttl_s: u64,
+    pub pushes_remembered_max: usize,
     pub password_checks_max: usize,
     pub password_failures_max: u32,
     pub streams_max: usize,

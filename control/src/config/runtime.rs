@@ -194,6 +194,7 @@ impl WebKeys {
             head_timeout: Duration::from_millis(self.head_timeout_ms),
             idempotency_bytes_max: self.idempotency_bytes_max,
             idempotency_ttl: Duration::from_secs(self.idempotency_ttl_s),
+            pushes_remembered_max: self.pushes_remembered_max,
             password_checks_max: self.password_checks_max,
             password_failures_max: self.password_failures_max,
             streams_max: self.streams_max,

@@ -29,6 +29,8 @@ pub struct Config {
     pub idempotency_bytes_max: u64,
     /// For how long they are remembered.
     pub idempotency_ttl: Duration,
+    /// Newest pushes that are known to be accepted before logic has counted anything of them.
+    pub pushes_remembered_max: usize,
     /// Password checks at a time; each takes 19 MiB and tens of milliseconds.
     pub password_checks_max: usize,
     /// Wrong passwords of one user within a minute before more are refused with 429.
@@ -58,6 +60,7 @@ impl Default for Config {
             head_timeout: Duration::from_secs(75),
             idempotency_bytes_max: 64 << 20,
             idempotency_ttl: Duration::from_secs(3_600),
+            pushes_remembered_max: 131_072,
             password_checks_max: 4,
             password_failures_max: 20,
             streams_max: 256,

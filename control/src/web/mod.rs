@@ -104,7 +104,7 @@ impl Serving {
                 config.idempotency_ttl,
                 metrics.keys_forgotten.clone(),
             ),
-            recent: push::Recent::default(),
+            recent: push::Recent::new(config.pushes_remembered_max),
             passwords: token::PasswordGuard::new(
                 config.password_checks_max,
                 config.password_failures_max,

@@ -10,11 +10,14 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_BYTES: usize = 16 << 10;
+/// For the server to end its half of a connection whose other half has ended.
+const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
 /// A program that the server dismissed is started again by its user.
 const DISMISSED: Duration = Duration::from_secs(1);
 
@@ -54,6 +57,9 @@ fn seed(shared: &Shared, number: u32) -> u64 {
 impl Client {
     /// Ends the program, and starts it again when its user is back.
     async fn stay_away(&mut self, mood: &mut watch::Receiver<Mood>) {
+        if self.setup.profile.version == 0 {
+            let _ = tokio::time::timeout(FAREWELL_TIMEOUT, self.read_to_the_end()).await;
+        }
         self.take_receipts();
         let positions = self.machine.stop();
         self.socket = None;
@@ -71,6 +77,16 @@ impl Client {
         self.socket = None;
         self.tell_presence(false);
         self.restart(Positions::default());
+    }
+
+    /// What the server's socket took counts as received by who cannot acknowledge: it has to be read before the program ends.
+    async fn read_to_the_end(&mut self) -> io::Result<()> {
+        let Some(stream) = &mut self.socket else { return Ok(()) };
+        stream.shutdown().await?;
+        loop {
+            stream.readable().await?;
+            read(stream, &mut self.machine, &self.shared)?;
+        }
     }
 
     fn restart(&mut self, positions: Positions) {

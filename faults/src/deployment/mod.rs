@@ -252,6 +252,17 @@ impl Drop for Deployment {
 }
 
 impl Part {
+    /// Where its pages are, its metrics among them, as a URL: where the first of its roles has them, for the others have none then.
+    pub fn page(&self) -> String {
+        let port = match self.roles.first() {
+            Some(Role::Web) => port::WEB,
+            Some(Role::Logic) => port::LOGIC_PAGES,
+            Some(Role::Message) => port::MESSAGE_PAGES,
+            _ => port::GATEWAY_PAGES,
+        };
+        format!("http://{}", hosts::at(self.host, port))
+    }
+
     /// SIGKILL; it is started again at once if `again`, else when [`Self::start`] is called.
     pub fn kill(&self, again: bool) {
         let mut state = self.state.lock();

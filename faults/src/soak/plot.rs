@@ -11,10 +11,10 @@ const MEBIBYTE: f64 = 1_048_576.0;
 pub fn picture(course: &Course) -> String {
     let samples = thinned(&course.samples);
     let parts = samples.first().map(|sample| &sample.parts[..]).unwrap_or_default();
-    let of_parts = |value: fn(&Reading) -> f64| {
+    let of_parts = |value: fn(&Reading) -> Option<f64>| {
         let lines = parts.iter().map(|part| {
-            let find =
-                |sample: &&Sample| sample.parts.iter().find(|it| it.part == part.part).map(value);
+            let is_it = |it: &&Reading| it.part == part.part;
+            let find = |sample: &&Sample| sample.parts.iter().find(is_it).and_then(value);
             line(&part.part, &samples, find)
         });
         lines.collect()
@@ -31,11 +31,16 @@ pub fn picture(course: &Course) -> String {
     ];
     stack(&[
         plot(
-            "Memory: heap and stacks",
+            "Live heap: allocated and not freed",
             "MiB",
-            of_parts(|part| part.anonymous_bytes as f64 / MEBIBYTE),
+            of_parts(|part| Some((part.heap_bytes? + part.heap_bytes_in_c?) as f64 / MEBIBYTE)),
         ),
-        plot("Descriptors", "", of_parts(|part| part.descriptors as f64)),
+        plot(
+            "Resident: the live heap, stacks, and what allocators keep of what was freed",
+            "MiB",
+            of_parts(|part| Some(part.anonymous_bytes as f64 / MEBIBYTE)),
+        ),
+        plot("Descriptors", "", of_parts(|part| Some(part.descriptors as f64))),
         plot("Connections", "", connections),
     ])
 }

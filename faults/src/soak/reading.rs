@@ -1,20 +1,27 @@
-//! What processes hold, as the kernel and the gateway tell it.
+//! What processes hold, as the kernel and they themselves tell it.
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Role};
 use crate::metrics::Metrics;
 use serde::Serialize;
 use std::fmt;
 use std::fs;
 
 /// Connections of a gateway.
-pub(super) const SLOTS: &str = "gpusher_gateway_connections";
+const SLOTS: &str = "gpusher_gateway_connections";
+/// What a process has allocated and not freed: the program, and the libraries in C.
+const HEAP: &str = "gpusher_process_heap_bytes{allocator=\"mimalloc\"}";
+const HEAP_IN_C: &str = "gpusher_process_heap_bytes{allocator=\"libc\"}";
 
 /// One process.
 #[derive(Debug, Clone, Serialize)]
 pub struct Reading {
     /// Its name in the deployment.
     pub part: String,
-    /// Heap and stacks, resident.
+    /// Allocated and not freed by the program; none: its page does not answer.
+    pub heap_bytes: Option<u64>,
+    /// The same by the libraries in C: SQLite and its page caches, librdkafka.
+    pub heap_bytes_in_c: Option<u64>,
+    /// Heap and stacks, resident: with it what allocators keep.
     pub anonymous_bytes: u64,
     /// All that is resident.
     pub resident_bytes: u64,
@@ -41,20 +48,40 @@ pub struct Sample {
     pub parts: Vec<Reading>,
 }
 
-/// Looks at everything.
-pub(super) async fn sample(
-    deployment: &Deployment,
-    gateways: &Metrics,
-    at_s: f64,
-    resting: bool,
-) -> Sample {
-    let slots = gateways.sum(SLOTS).await.unwrap_or_default();
-    let parts = deployment.parts().iter().filter_map(|part| {
-        let pid = part.with_process(|process| process.pid())?;
-        reading(&part.name, pid.as_raw_nonzero().get())
-    });
-    let parts = parts.collect();
-    Sample { at_s, resting, slots, sockets: sockets(), kernel_bytes: kernel_bytes(), parts }
+/// Where processes are looked at.
+#[derive(Debug)]
+pub(super) struct Looks<'a> {
+    deployment: &'a Deployment,
+    gateways: Metrics,
+    /// By process, as in the deployment.
+    parts: Vec<Metrics>,
+}
+
+impl<'a> Looks<'a> {
+    pub(super) fn at(deployment: &'a Deployment) -> Self {
+        let gateways = Metrics::of(deployment, Role::Gateway);
+        let parts = deployment.parts().iter().map(|part| Metrics::of_part(deployment, part));
+        Self { deployment, gateways, parts: parts.collect() }
+    }
+
+    /// Connections of all gateways; none: one does not answer.
+    pub(super) async fn slots(&self) -> Option<u64> {
+        self.gateways.sum(SLOTS).await
+    }
+
+    /// Everything.
+    pub(super) async fn sample(&self, at_s: f64, resting: bool) -> Sample {
+        let slots = self.slots().await.unwrap_or_default();
+        let mut parts = Vec::new();
+        for (part, metrics) in self.deployment.parts().iter().zip(&self.parts) {
+            let heap_bytes = metrics.sum(HEAP).await;
+            let heap_bytes_in_c = metrics.sum(HEAP_IN_C).await;
+            let pid = part.with_process(|process| process.pid());
+            let found = pid.and_then(|pid| reading(&part.name, pid.as_raw_nonzero().get()));
+            parts.extend(found.map(|found| Reading { heap_bytes, heap_bytes_in_c, ..found }));
+        }
+        Sample { at_s, resting, slots, sockets: sockets(), kernel_bytes: kernel_bytes(), parts }
+    }
 }
 
 fn reading(part: &str, pid: i32) -> Option<Reading> {
@@ -64,6 +91,8 @@ fn reading(part: &str, pid: i32) -> Option<Reading> {
     let ticks = stat.rsplit(')').next()?.split_whitespace().skip(11).take(2);
     Some(Reading {
         part: part.to_owned(),
+        heap_bytes: None,
+        heap_bytes_in_c: None,
         anonymous_bytes: word_after(&status, "RssAnon:") << 10,
         resident_bytes: word_after(&status, "VmRSS:") << 10,
         descriptors: fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64,
@@ -94,8 +123,11 @@ impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.0} s: {} slots, {} sockets", self.at_s, self.slots, self.sockets)?;
         self.parts.iter().try_for_each(|part| {
-            let (kibibytes, descriptors) = (part.anonymous_bytes >> 10, part.descriptors);
-            write!(f, "; {}: {kibibytes} KiB, {descriptors} descriptors", part.part)
+            let kibibytes = |bytes: Option<u64>| bytes.unwrap_or_default() >> 10;
+            let (heap, in_c) = (kibibytes(part.heap_bytes), kibibytes(part.heap_bytes_in_c));
+            write!(f, "; {}: {heap} KiB live, {in_c} in C", part.part)?;
+            write!(f, ", {} resident", kibibytes(Some(part.anonymous_bytes)))?;
+            write!(f, ", {} descriptors", part.descriptors)
         })
     }
 }

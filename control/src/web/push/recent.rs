@@ -4,15 +4,17 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashSet;
 use std::collections::VecDeque;
 
-const IDS_MAX: usize = 131_072;
-
 /// The last ids accepted by this process.
-#[derive(Default)]
 pub(in crate::web) struct Recent {
+    ids_max: usize,
     ids: Mutex<(FxHashSet<u64>, VecDeque<u64>)>,
 }
 
 impl Recent {
+    pub(in crate::web) fn new(ids_max: usize) -> Self {
+        Self { ids_max, ids: Mutex::default() }
+    }
+
     /// Remembers ids and forgets the oldest beyond the limit.
     pub(super) fn insert(&self, new: &[u64]) {
         let (known, order) = &mut *self.ids.lock();
@@ -21,7 +23,7 @@ impl Recent {
                 order.push_back(id);
             }
         }
-        while order.len() > IDS_MAX {
+        while order.len() > self.ids_max {
             if let Some(oldest) = order.pop_front() {
                 known.remove(&oldest);
             }
@@ -39,11 +41,11 @@ mod tests {
 
     #[test]
     fn forgets_the_oldest() {
-        let recent = Recent::default();
-        let ids: Vec<u64> = (0..IDS_MAX as u64 + 10).collect();
+        let recent = Recent::new(100);
+        let ids: Vec<u64> = (0..110).collect();
         recent.insert(&ids);
         assert!(!recent.contains(9));
         assert!(recent.contains(10));
-        assert_eq!(recent.ids.lock().0.len(), IDS_MAX);
+        assert_eq!(recent.ids.lock().0.len(), 100);
     }
 }
