@@ -82,19 +82,17 @@ faults: build ## The real programs under every fault, and the books afterwards; 
 .PHONY: fuzz
 fuzz: tool-chain ## What nobody honest sends or writes: frames, request bodies, batches, configurations; FUZZ_S seconds of each (default 60)
 	@export FUZZ_S=$(FUZZ_S); { \
-	cargo test -p gpusher-proto --test never_panics -- --nocapture; \
-	cargo test -p gpusher-session --test million_random_inputs -- --nocapture; \
-	cargo test -p gpusher-gateway --lib config::fuzz -- --nocapture; \
-	cargo test -p gpusher-control --lib config::fuzz -- --nocapture; \
-	cargo test -p gpusher-control --test web bad_bodies -- --nocapture; \
-	cargo test -p gpusher-sim --test simulation damaged -- --nocapture; \
+	cargo test --profile fuzz -p gpusher-proto -p gpusher-session -p gpusher-gateway -p gpusher-control \
+		--lib --test never_panics --test million_random_inputs --test web -- --nocapture \
+		on_random_bytes on_damaged_frames of_random_bytes of_damaged_conversations config::fuzz bad_bodies; \
+	cargo test --profile fuzz -p gpusher-sim --test simulation damaged -- --nocapture; \
 	} | awk '{ print } match($$0, /INPUTS=[0-9]+/) { sum += substr($$0, RSTART + 7, RLENGTH - 7) } END { print sum " inputs tried" }'
 
 .PHONY: miri
 miri: tool-chain ## What makes no system call, under Miri; needs the nightly tool chain
 	@cargo +nightly miri --version >/dev/null 2>&1 || { echo 'miri is missing: rustup toolchain install nightly --component miri --component rust-src' >&2; exit 1; }
 	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p gpusher-proto -p gpusher-session --lib -- --skip compress
-	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p gpusher-sys --lib -- accepted:: frames:: slots:: place:: scratch:: tag::
+	MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p gpusher-sys --lib -- accepted:: frames:: heap:: slots:: place:: scratch:: tag::
 
 .PHONY: loom
 loom: tool-chain ## The mailbox's wake-up in more of the orders in which two processors may see it than `make test` tries
