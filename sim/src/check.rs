@@ -157,7 +157,11 @@ impl World {
     ) {
         self.note(format_args!("client {index} pipe {} <- {:?}", conn.pipe, framed.told));
         match &framed.told {
-            Told::Welcome { .. } => drop(conn.welcome_ms.get_or_insert(at_ms)),
+            Told::Welcome { epoch } if conn.welcome_ms.is_none() => {
+                conn.welcome_ms = Some(at_ms);
+                conn.alone = *epoch == 0;
+            }
+            Told::Welcome { .. } => {}
             Told::Close(_) => {}
             _ if conn.welcome_ms.is_none() => {
                 let text = format!("client {index} pipe {}: {:?} first", conn.pipe, framed.told);

@@ -40,6 +40,8 @@ pub struct Conn {
     pub since_ms: u64,
     /// When the gateway said welcome.
     pub welcome_ms: Option<u64>,
+    /// Its gateway had no logic then.
+    pub alone: bool,
     /// Breaks between its gateway and logic, and spills, when it was opened.
     pub breaks: u64,
     /// Sessions that logic had sent again when it was opened.
@@ -167,6 +169,7 @@ impl Client {
             gateway,
             since_ms: net.clock.ms(),
             welcome_ms: None,
+            alone: false,
             breaks,
             redelivered,
             parsed: 0,

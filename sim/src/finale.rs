@@ -73,10 +73,9 @@ impl World {
         let device = client.profile.id();
         let due = self.ledger.due(&self.store, &device, self.clock.latest_unix());
         // Of two connections of a device, which it is not to have at once, the one that goes may have had it; a session that moves to another logic goes
-        // on where its device is.
-        let elsewhere = |message: u64| {
-            self.options.logics > 1 && !device.2.is_empty() && self.ledger.has(&device, message)
-        };
+        // on where its device is, and so does one that was admitted when no logic could tell of the other connection.
+        let follows = (self.options.logics > 1 || conn.alone) && !device.2.is_empty();
+        let elsewhere = |message: u64| follows && self.ledger.has(&device, message);
         let missing = due.into_iter().find(|&(at_ms, message)| {
             at_ms > welcome_ms && !conn.kept.contains(&message) && !elsewhere(message)
         });
