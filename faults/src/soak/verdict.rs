@@ -72,7 +72,7 @@ pub(super) fn compare(samples: &[Sample], connections: u64) -> Vec<Leak> {
             span.rests(|part| Some(part.descriptors))
                 .map(|ends| leak(&part.part, "descriptors", ends, None, DESCRIPTORS_SLACK)),
         );
-        let heaps: [(_, fn(&Reading) -> Option<u64>); 2] = [
+        let heaps: [(_, Heap); 2] = [
             ("bytes of live heap", |part| part.heap_bytes),
             ("bytes of live heap in C", |part| part.heap_bytes_in_c),
         ];
@@ -88,6 +88,9 @@ pub(super) fn compare(samples: &[Sample], connections: u64) -> Vec<Leak> {
     }
     leaks
 }
+
+/// One of the heaps that a process tells, if it does.
+type Heap = fn(&Reading) -> Option<u64>;
 
 /// One process from the first rest to the last, by seconds.
 struct Span<'a>(Vec<(f64, &'a Reading)>);
