@@ -84,7 +84,7 @@ fuzz: tool-chain ## What nobody honest sends or writes: frames, request bodies, 
 	@export FUZZ_S=$(FUZZ_S); { \
 	cargo test --profile fuzz -p gpusher-proto -p gpusher-session -p gpusher-gateway -p gpusher-control \
 		--lib --test never_panics --test million_random_inputs --test web -- --nocapture \
-		on_random_bytes on_damaged_frames of_random_bytes of_damaged_conversations config::fuzz bad_bodies; \
+		on_random_bytes on_damaged_frames of_random_bytes of_damaged_conversations config::fuzz bad_bodies bad_batches; \
 	cargo test --profile fuzz -p gpusher-sim --test simulation damaged -- --nocapture; \
 	} | awk '{ print } match($$0, /INPUTS=[0-9]+/) { sum += substr($$0, RSTART + 7, RLENGTH - 7) } END { print sum " inputs tried" }'
 

@@ -2,6 +2,8 @@
 
 use super::*;
 use gpusher_proto::wire::fuzz::{Random, inputs};
+use std::fs;
+use std::path::Path;
 
 /// What stands where something else should.
 const WORDS: &[&str] = &[
@@ -24,20 +26,47 @@ const WORDS: &[&str] = &[
     "1979-05-27",
 ];
 
+/// Longer ones are damaged in a part: in the whole the first mistake would hide the others.
+const PART_BYTES: usize = 600;
+
+/// What is printed, what is shipped as an example, and what others could write.
+fn corpus() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let shipped = ["web.toml", "logic.toml", "message.toml"]
+        .map(|name| root.join("../deploy/distributed").join(name));
+    let own = fs::read_dir(root.join("src/config/corpus")).expect("the corpus is there");
+    let mut files: Vec<_> = own.map(|entry| entry.expect("readable").path()).collect();
+    files.sort();
+    files.extend(shipped);
+    let texts = files.iter().map(|file| fs::read_to_string(file).expect("readable"));
+    texts.chain([DEFAULTS.to_owned()]).collect()
+}
+
+#[test]
+fn the_corpus_is_taken() {
+    for text in corpus() {
+        if let Err(error) = Config::parse(&text, []) {
+            panic!("{error}\n{text}");
+        }
+    }
+}
+
 #[test]
 fn any_text_is_taken_or_refused_with_a_reason() {
-    let mut random = Random::seeded();
+    let (corpus, mut random) = (corpus(), Random::seeded());
     let (mut taken, mut refused) = (0, 0);
     for _ in inputs(2_000) {
-        let mut text = DEFAULTS.as_bytes().to_vec();
-        // A few lines of it: in the whole file the first mistake would hide the others.
-        let line = random.below(text.len());
-        text.drain(..line);
-        text.truncate(1 + random.below(600));
+        let mut text = corpus[random.below(corpus.len())].clone().into_bytes();
+        if text.len() > PART_BYTES {
+            text.drain(..random.below(text.len()));
+            text.truncate(1 + random.below(PART_BYTES));
+        }
         random.damage_text(&mut text, WORDS);
         let text = String::from_utf8_lossy(&text);
+        // A key that is not known is refused whatever else there is.
         let variable = (format!("{ENVIRONMENT_PREFIX}X"), text.chars().take(20).collect());
-        match Config::parse(&text, [variable]) {
+        let variable = Some(variable).filter(|_| random.below(4) == 0);
+        match Config::parse(&text, variable) {
             Ok(config) => {
                 taken += 1;
                 let _ = config.validate();
@@ -49,5 +78,5 @@ fn any_text_is_taken_or_refused_with_a_reason() {
         }
     }
     println!("{taken} taken, {refused} refused");
-    assert!(refused > 0, "nothing was damaged");
+    assert!(taken > 0 && refused > 0, "all are alike: {taken} taken, {refused} refused");
 }
