@@ -1,4 +1,4 @@
-//! A process tells at its pages what it has allocated and not freed, by itself and by SQLite: more once it keeps large messages in memory.
+//! A process tells at its pages what it has allocated and not freed, by itself and by SQLite.
 
 use crate::support::Control;
 use std::io::{Read, Write};
@@ -20,12 +20,9 @@ fn live_bytes(page: SocketAddr, allocator: &str) -> u64 {
 fn live_heap_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let control = Control::dev(folder.path());
-    let (web, gateway) = (control.address("HTTP API"), control.address("gateway pages"));
-    let before = live_bytes(web, "mimalloc");
-    assert!((MEBIBYTE / 16..1024 * MEBIBYTE).contains(&before), "{before}");
-    assert!(live_bytes(web, "libc") > 0);
-    let content = "m".repeat(900_000);
-    (0..4).for_each(|_| assert_eq!(control.push(None, "alice", &content).0, 200));
-    let after = live_bytes(gateway, "mimalloc");
-    assert!(after > before + 2 * MEBIBYTE, "{before}, then {after}");
+    for page in ["HTTP API", "gateway pages"] {
+        let live = live_bytes(control.address(page), "mimalloc");
+        assert!((MEBIBYTE / 16..1024 * MEBIBYTE).contains(&live), "{page}: {live}");
+        assert!(live_bytes(control.address(page), "libc") > 0, "{page}");
+    }
 }
