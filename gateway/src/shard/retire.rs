@@ -84,14 +84,13 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         if !matches!(phase, Phase::Login | Phase::Pending | Phase::Member) {
             return;
         }
-        let through = self.through(slot);
+        let last_words = self.last_words(slot, code);
         self.tell_farewell(slot);
         self.end_memberships(slot);
         self.table.phase[slot as usize] = Phase::Leaving;
         let until_ms = self.now.monotonic_ms + self.config.farewell_ms;
         self.leaving.deadlines.push_back((until_ms, self.table.id(slot)));
-        let passed_by = self.may_be_passed_by(slot);
-        self.leaving.by_slot.insert(slot, LastWords { code, through, passed_by });
+        self.leaving.by_slot.insert(slot, last_words);
         self.leaving.fresh.push(slot);
     }
 
@@ -185,11 +184,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         }
         assert!(!self.table.hot[index].has(Hot::BUSY), "closed only when its sends are settled");
         let last_words = self.leaving.by_slot.remove(&slot);
-        let last_words = last_words.unwrap_or_else(|| LastWords {
-            code,
-            through: self.through(slot),
-            passed_by: self.may_be_passed_by(slot),
-        });
+        let last_words = last_words.unwrap_or_else(|| self.last_words(slot, code));
         self.end_memberships(slot);
         let unwritten = self.drop_outbox(slot);
         self.counts.closed(last_words.code);
@@ -227,9 +222,11 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         }
     }
 
-    /// Whether a walk that tells what may have been missed has not come to the connection.
-    fn may_be_passed_by(&self, slot: u32) -> bool {
-        self.table.flags[slot as usize].any(Flags::HOLD_LINK)
+    /// What is so of a connection as it leaves.
+    fn last_words(&self, slot: u32, code: u16) -> LastWords {
+        // A walk that tells what may have been missed has not come to it.
+        let passed_by = self.table.flags[slot as usize].any(Flags::HOLD_LINK);
+        LastWords { code, through: self.through(slot), passed_by }
     }
 
     /// Counts the live messages that are lost with it; returns where the kept ones begin.

@@ -59,8 +59,7 @@ impl Core {
             let Some(replay) = session.and_then(|session| session.replay.as_mut()) else {
                 continue;
             };
-            let (messages, bytes) = (self.limits.page_messages, self.limits.page_bytes);
-            let Step::Read(request) = replay.step(self.now.unix_ms, messages, bytes) else {
+            let Step::Read(request) = step(replay, &self.limits, self.now.unix_ms) else {
                 continue;
             };
             replay.read = read;
@@ -73,11 +72,6 @@ impl Core {
         (!asks.is_empty()).then_some(Work::Read(asks))
     }
 
-    fn step(&self, replay: &Replay) -> Step {
-        let (messages, bytes) = (self.limits.page_messages, self.limits.page_bytes);
-        replay.step(self.now.unix_ms, messages, bytes)
-    }
-
     /// Takes a replay to where it has to wait again.
     fn advance_replay(&mut self, conn: u64) {
         let Some(replay) = self.sessions.get(conn).and_then(|session| session.replay.as_ref())
@@ -85,7 +79,7 @@ impl Core {
             return;
         };
         let waiting = replay.waiting;
-        match self.step(replay) {
+        match step(replay, &self.limits, self.now.unix_ms) {
             Step::Read(_) => {
                 self.set_phase(conn, Phase::Reading);
                 self.reads.push_back(conn);
@@ -248,9 +242,9 @@ impl Core {
         }
         let joins = session.take_joins();
         self.set_phase(conn, Phase::Live);
-        let requests = replay.requests.clone();
+        let Replay { walks, requests, .. } = *replay;
         self.command(conn, command::Kind::SyncDone(SyncDone { conn, positions, requests }));
-        for walk in &replay.walks {
+        for walk in &walks {
             self.answer_walk(conn, walk);
         }
         if !joins.is_empty() {
@@ -361,6 +355,10 @@ impl Core {
             session.handed[channel].max(tail)
         })
     }
+}
+
+fn step(replay: &Replay, limits: &Limits, now_ms: i64) -> Step {
+    replay.step(now_ms, limits.page_messages, limits.page_bytes)
 }
 
 /// A log to walk again.

@@ -84,26 +84,23 @@ impl Core {
 
     /// A shared kept push misses gateways that were lost a moment ago.
     pub(super) fn owe_unlinked(&mut self, offset: u64) {
-        if self.unlinked.is_empty() || self.is_alone() {
-            return;
-        }
-        let lost: Vec<u32> = self.unlinked.keys().copied().collect();
-        for gateway in lost {
-            if !self.gateways.contains_key(&gateway) {
-                self.owe(gateway, offset);
-            }
+        if !self.unlinked.is_empty() && !self.is_alone() {
+            self.owe_lost(offset);
         }
     }
 
     /// Gateways that are not linked have to be told when they are, by whichever process runs then.
     pub(super) fn owe_recall(&mut self, offset: u64) {
-        let unknown = (self.now.mono_ms < self.unknown_until_ms).then_some(UNKNOWN);
-        let lost: Vec<u32> = self.unlinked.keys().copied().chain(unknown).collect();
-        for gateway in lost {
-            if !self.gateways.contains_key(&gateway) {
-                self.owe(gateway, offset);
-            }
+        self.owe_lost(offset);
+        if self.now.mono_ms < self.unknown_until_ms {
+            self.owe(UNKNOWN, offset);
         }
+    }
+
+    fn owe_lost(&mut self, offset: u64) {
+        let is_lost = |gateway: &u32| !self.gateways.contains_key(gateway);
+        let lost: Vec<u32> = self.unlinked.keys().copied().filter(is_lost).collect();
+        lost.into_iter().for_each(|gateway| self.owe(gateway, offset));
     }
 
     /// Gateways that do not come back do not hold the queue up: nor do many records.
@@ -115,11 +112,10 @@ impl Core {
         {
             self.progress.finish_part(offset);
         }
-        let until_ms = |gateway: &u32| match *gateway {
-            UNKNOWN => Some(&self.unknown_until_ms),
-            _ => self.unlinked.get(gateway),
+        let unlinked = &self.unlinked;
+        let over = |gateway: &u32| {
+            *gateway != UNKNOWN && unlinked.get(gateway).is_none_or(|&until_ms| now_ms >= until_ms)
         };
-        let over = |gateway: &u32| until_ms(gateway).is_none_or(|&until_ms| now_ms >= until_ms);
         let over: Vec<u32> = self.owed.keys().copied().filter(|it| crowded || over(it)).collect();
         let mut given_up: Vec<u64> = over.iter().filter_map(|it| self.owed.remove(it)).collect();
         if crowded {

@@ -92,7 +92,7 @@ pub struct Withdrawn {
     told: VecDeque<Told>,
     /// Connections that these name, and how many of them, from the oldest on, name none any more.
     weight: usize,
-    nameless: usize,
+    forgotten: usize,
     limit: usize,
 }
 
@@ -104,7 +104,7 @@ impl Withdrawn {
             order: VecDeque::new(),
             told: VecDeque::new(),
             weight: 0,
-            nameless: 0,
+            forgotten: 0,
             limit,
         }
     }
@@ -114,14 +114,14 @@ impl Withdrawn {
         self.weight += weight(&sent);
         self.told.push_back(Told { message, sent, at_ms: now_ms });
         while self.weight > self.limit {
-            let sent = std::mem::take(&mut self.told[self.nameless].sent);
+            let sent = std::mem::take(&mut self.told[self.forgotten].sent);
             self.weight -= weight(&sent);
-            self.nameless += 1;
+            self.forgotten += 1;
         }
         if self.told.len() > self.limit {
             let oldest = self.told.pop_front();
             self.weight -= oldest.map_or(0, |oldest| weight(&oldest.sent));
-            self.nameless = self.nameless.saturating_sub(1);
+            self.forgotten = self.forgotten.saturating_sub(1);
         }
     }
 
@@ -199,7 +199,7 @@ mod tests {
         withdrawn.tell(5, vec![to(&[9, 10, 11])], 5);
         withdrawn.tell(6, Vec::new(), 6);
         assert_eq!(named(&withdrawn), [(4, 0), (5, 3), (6, 0)]);
-        assert_eq!((withdrawn.weight, withdrawn.nameless), (3, 1));
+        assert_eq!((withdrawn.weight, withdrawn.forgotten), (3, 1));
     }
 
     #[test]
