@@ -1,5 +1,6 @@
 //! Harm to what the host gives: disk, descriptors, the way to clients.
 
+use super::limited::Limited;
 use crate::crowd::MOBILE;
 use crate::deployment::Role;
 use crate::network::{command, lose};
@@ -85,14 +86,9 @@ pub(super) async fn take_descriptors(
 ) {
     let parts = stage.deployment.with_role(role);
     let part = random.pick(&parts);
-    part.excuse(true);
-    let before = part.with_process(|process| process.limit(Resource::Nofile, 3));
+    let _limited = Limited::begin(part, Resource::Nofile, Some(3));
     if role == Role::Gateway {
         super::clients::reconnect_some(stage, random).await;
     }
     tokio::time::sleep(hold).await;
-    if let Some(before) = before {
-        part.with_process(|process| process.limit(Resource::Nofile, before));
-    }
-    part.excuse(false);
 }

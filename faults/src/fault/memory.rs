@@ -1,15 +1,15 @@
 //! No memory is left for a process: what it asks for beyond what it has is refused. It may end, if it says why; it may not hang.
 
 use super::clients::{push_to, reconnect_some, some};
+use super::limited::Limited;
 use super::storms::long_text;
-use crate::deployment::{Part, Role};
+use crate::deployment::Role;
 use crate::random::Random;
 use crate::stage::Stage;
 use anyhow::Result;
 use rustix::process::Resource;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The allocator reserves a gibibyte and asks the kernel for it piece by piece, instead of having all of it from the start.
@@ -33,7 +33,9 @@ pub(super) async fn take(
     let part = random.pick(&parts);
     let said = File::open(part.with_process(|process| process.log().to_owned()))?;
     let said_bytes = said.metadata()?.len();
-    let limited = Limited::begin(part, random.below(MARGIN_BYTES_MAX) >> random.below(12));
+    let margin_bytes = random.below(MARGIN_BYTES_MAX) >> random.below(12);
+    let has_bytes = part.with_process(|process| process.data_bytes());
+    let limited = Limited::begin(part, Resource::Data, has_bytes.map(|has| has + margin_bytes));
     reconnect_some(stage, random).await;
     let held = async {
         tokio::time::sleep(hold).await;
@@ -63,38 +65,4 @@ fn words_since(mut log: File, from: u64) -> Result<String> {
     log.seek(SeekFrom::Start(from))?;
     log.read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
-}
-
-/// A process that may not have more; it may again, whatever happens to us.
-struct Limited {
-    part: Arc<Part>,
-    pid: Option<u32>,
-    before: Option<u64>,
-}
-
-impl Limited {
-    fn begin(part: &Arc<Part>, margin_bytes: u64) -> Self {
-        part.excuse(true);
-        let before = part.with_process(|process| {
-            let limit = process.data_bytes()? + margin_bytes;
-            process.limit(Resource::Data, limit)
-        });
-        Self { part: Arc::clone(part), pid: part.pid(), before }
-    }
-
-    /// Whether the process has ended meanwhile.
-    fn end(self) -> bool {
-        self.part.pid() != self.pid
-    }
-}
-
-impl Drop for Limited {
-    fn drop(&mut self) {
-        if self.part.pid() == self.pid
-            && let Some(before) = self.before
-        {
-            self.part.with_process(|process| process.limit(Resource::Data, before));
-        }
-        self.part.excuse(false);
-    }
 }

@@ -7,6 +7,7 @@ mod clocks;
 mod flood;
 mod host;
 mod letters;
+mod limited;
 mod memory;
 mod parts;
 mod servers;
