@@ -24,10 +24,11 @@ async fn of_a_live_connection() {
         }
     }
     let spilled_from = vec![Position { channel: 0, seq: seqs[1] }];
-    gateway.report(event::Kind::Drained(Drained { conn, spilled_from })).await;
+    gateway.report(event::Kind::Drained(Drained { conn, spilled_from, gap: 1 })).await;
     let (messages, done) = gateway.replay(conn).await;
     assert_eq!(messages.iter().map(|message| message.id).collect::<Vec<_>>(), [2, 3, 4]);
     assert_eq!(done.positions, [Position { channel: 0, seq: seqs[3] }]);
+    assert_eq!(done.gap, 1, "the gateway can tell that logic had heard of it");
     let status = world.status(2, |status| status.replayed == 1).await;
     assert_eq!(status.overflowed, 1);
     logic.stop().await;
@@ -54,8 +55,9 @@ async fn in_the_middle_of_a_replay() {
     gateway.nothing_more().await;
     let seq = second.message.unwrap().seq;
     let spilled_from = vec![Position { channel: 0, seq }];
-    gateway.report(event::Kind::Drained(Drained { conn, spilled_from })).await;
-    let (messages, _) = gateway.replay(conn).await;
+    gateway.report(event::Kind::Drained(Drained { conn, spilled_from, gap: 1 })).await;
+    let (messages, done) = gateway.replay(conn).await;
     assert_eq!(messages.iter().map(|message| message.id).collect::<Vec<_>>(), [2, 3, 4]);
+    assert_eq!(done.gap, 1);
     logic.stop().await;
 }

@@ -208,6 +208,7 @@ impl World {
             let positions =
                 KINDS.into_iter().zip(*through).map(|(kind, seq)| Position { kind, seq });
             let ended = &mut self.ended;
+            self.outbox.gap_filled();
             let released =
                 self.outbox.release(positions, &mut |_, entry| assert!(ended.insert(entry.job)));
             self.hold = !released;

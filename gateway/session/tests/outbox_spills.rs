@@ -102,6 +102,8 @@ fn a_spill_during_the_replay_goes_on_with_the_hold() {
     assert!(!outbox.has_ready());
     let gap = outbox.take_gap().expect("the spill");
     assert_eq!((gap.of(OWN), gap.of(APP)), (Some(6), Some(9)));
+    assert!(!outbox.release([at(OWN, 5)].into_iter(), &mut |_, _| ()), "not the one asked for");
+    outbox.gap_filled();
     assert!(outbox.release([at(OWN, 18)].into_iter(), &mut |_, _| ()));
     assert_eq!(write_all(&mut outbox), [11, 12, 13, 14, 15, 16, 17]);
     assert!(outbox.is_idle());

@@ -99,7 +99,10 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             // It holds until the new logic has replayed, from where it knows the client to be: nothing kept that waits is needed for that, and what was
             // recalled meanwhile must not go out.
             self.hold(slot, Flags::HOLD_SYNC);
-            self.backlogs.update(slot, |backlog| backlog.outbox.forget_kept());
+            self.backlogs.update(slot, |backlog| {
+                backlog.outbox.forget_kept();
+                backlog.gap_told = 0;
+            });
             self.outgoing.to_check.push(slot);
             let conn = opened.conn;
             for link in self.owners_before(slot, walk) {

@@ -21,11 +21,19 @@ pub(crate) struct Backlog {
     pub(crate) replay_spilled: bool,
     /// Since a replayed message has left unwritten: what still comes of that replay is out of order, and not taken. The next one begins with a SyncStart.
     pub(crate) replay_broken: bool,
+    /// Names the gap that logic was told of last; 0: it has been replayed.
+    pub(crate) gap_told: u32,
     /// Logic was told that another message waits: it hears when nothing waits any more.
     pub(crate) owes_rest: bool,
 }
 
 impl Backlog {
+    /// Logic has replayed the gap that it was told of, or will replay everything.
+    pub(crate) fn gap_filled(&mut self) {
+        self.gap_told = 0;
+        self.outbox.gap_filled();
+    }
+
     /// The socket has not taken all that it may have, or would take nothing more.
     pub(crate) fn is_under_way(&self) -> bool {
         self.outbox.has_ready() || matches!(self.flow, Flow::Flushing | Flow::Full)

@@ -3,11 +3,12 @@
 //! A connection holds from its login to the end of its replay, and again whenever logic replays to it. Two things can go wrong between
 //! a replay and what fan-out brings, and are dealt with here:
 //!
-//! - *Spill.* Kept messages that find no room leave the outbox. Logic is told where the gap begins (`Drained`) when the socket has taken the rest, and no
-//!   SyncDone of an earlier replay is under way, which would end the hold before the gap is filled.
+//! - *Spill.* Kept messages that find no room leave the outbox. Logic is told where the gap begins (`Drained`) when the socket has taken the rest. A SyncDone
+//!   from before it heard of that does not end the hold: the gap has a number, and the SyncDone names it.
 //! - *Floor.* A replay reads the log, so it may bring a message whose fan-out has not reached the connection yet. When it comes, it would be out of
 //!   order. So the positions of the SyncDone are remembered as long as a fan-out that had begun before is under way.
 
+use super::backlog::Backlog;
 use super::table::{Flags, Hot, Phase};
 use super::{Clock, Shard};
 use crate::mail::LinkId;
@@ -77,7 +78,15 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             return;
         }
         let positions: Vec<Position> = done.positions.iter().filter_map(position_of).collect();
-        self.table.flags[slot as usize].set(Flags::SYNC_DUE, false);
+        // One from before logic heard of the gap: that one's replay is still to come.
+        let is_due = self
+            .backlogs
+            .get(slot)
+            .is_some_and(|backlog| backlog.gap_told != 0 && backlog.gap_told != done.gap);
+        self.table.flags[slot as usize].set(Flags::SYNC_DUE, is_due);
+        if !is_due {
+            self.backlogs.update(slot, Backlog::gap_filled);
+        }
         let ended = self.release(slot, &positions);
         self.set_floor(slot, &positions);
         if ended {
@@ -178,10 +187,14 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             Phase::Pending | Phase::Member => {}
             Phase::Free | Phase::Login | Phase::Closing => return,
         }
-        // While logic waits for a replayed message, no SyncDone can be on its way.
+        // The replay under way may fill the gap, unless it waits for a message that has spilled.
         let may_tell = !self.table.flags[index].any(Flags::SYNC_DUE) || backlog.replay_spilled;
+        let number = self.gaps_told.checked_add(1).unwrap_or(1);
         let told = self.backlogs.update(slot, |backlog| {
             let gap = if may_tell { backlog.outbox.take_gap() } else { None };
+            if gap.is_some() {
+                backlog.gap_told = number;
+            }
             // What has spilled does not wait any more, but was not written: that is for the gap to say.
             let nothing_waits = backlog.outbox.is_empty() && !backlog.outbox.has_spilled();
             let owed = backlog.owes_replay || (backlog.owes_rest && nothing_waits);
@@ -191,12 +204,13 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             (gap, owed)
         });
         let (gap, owed) = told.expect("looked at");
-        if gap.is_some() {
+        if let Some(gap) = gap {
+            self.gaps_told = number;
             self.hold(slot, Flags::HOLD_SYNC);
             self.table.flags[index].set(Flags::SYNC_DUE, true);
-        }
-        if owed || gap.is_some() {
-            self.tell_drained(slot, gap.unwrap_or_default());
+            self.tell_drained(slot, gap, number);
+        } else if owed {
+            self.tell_drained(slot, Gap::default(), 0);
         }
         if self.backlogs.get(slot).is_some_and(|backlog| backlog.outbox.is_idle()) {
             self.backlogs.remove(slot);
@@ -204,10 +218,10 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         }
     }
 
-    fn tell_drained(&mut self, slot: u32, gap: Gap) {
-        let spilled_from = gap.positions().map(Into::into).collect();
+    fn tell_drained(&mut self, slot: u32, spilled: Gap, gap: u32) {
+        let spilled_from = spilled.positions().map(Into::into).collect();
         let conn = self.table.id(slot).raw();
-        self.tell_logic(slot, Kind::Drained(Drained { conn, spilled_from }));
+        self.tell_logic(slot, Kind::Drained(Drained { conn, spilled_from, gap }));
     }
 
     /// Messages of a channel have passed the connection by: as if they had spilled.

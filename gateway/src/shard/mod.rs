@@ -108,6 +108,8 @@ pub struct Shard<D, C> {
     /// Numbers given to announcements, and by slot the one whose answer is awaited.
     announcements: u32,
     expected_words: FxHashMap<u32, u32>,
+    /// Number of the last gap that logic was told of.
+    gaps_told: u32,
     draining: Option<drain::Draining>,
     acceptance: accept::Acceptance,
     sweep: deadlines::Sweep,
@@ -156,6 +158,7 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             announcing: None,
             announcements: 0,
             expected_words: FxHashMap::default(),
+            gaps_told: 0,
             draining: None,
             acceptance: accept::Acceptance::default(),
             paused: Vec::new(),

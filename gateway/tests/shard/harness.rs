@@ -137,20 +137,18 @@ impl Harness {
         };
         let conn = self.until(|harness| harness.take(opened));
         self.tell(ToShard::Admit(LINK, Admit { conn: conn.raw(), ..Admit::default() }));
-        self.sync_done(conn, 0);
+        self.sync_done(conn, 0, 0);
         let mut client = Client { stream, conn, received: Vec::new() };
         assert_eq!(self.next(&mut client), Got::Welcome);
         assert_eq!(self.next(&mut client), Got::Synced);
         client
     }
 
-    /// The replay is complete up to this sequence of the own channel.
-    pub(crate) fn sync_done(&self, conn: ConnId, seq: u64) {
+    /// The replay is complete up to this sequence of the own channel, and fills this gap.
+    pub(crate) fn sync_done(&self, conn: ConnId, seq: u64, gap: u32) {
         let positions = vec![Position { channel: ChannelKind::Own.into(), seq }];
-        self.tell(ToShard::SyncDone(
-            LINK,
-            SyncDone { conn: conn.raw(), positions, requests: vec![] },
-        ));
+        let done = SyncDone { conn: conn.raw(), positions, requests: vec![], gap };
+        self.tell(ToShard::SyncDone(LINK, done));
     }
 
     pub(crate) fn deliver(&mut self, audience: Audience, message: Message, replay: bool) -> u64 {

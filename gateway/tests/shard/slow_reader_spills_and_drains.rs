@@ -23,7 +23,7 @@ fn nothing_is_lost(harness: &mut Harness) {
     assert!(overflowed > 0, "two megabytes are more than buffers and outbox take");
 
     let mut received = 0;
-    let from = drained_from(harness, &mut slow, &mut received);
+    let (from, gap) = drained_from(harness, &mut slow, &mut received);
     for seq in from..=MESSAGES {
         let audience = Audience::Connections(vec![slow.conn]);
         let job = harness.deliver(audience, message(Own, seq, true), true);
@@ -32,24 +32,24 @@ fn nothing_is_lost(harness: &mut Harness) {
             read(harness, &mut slow, &mut received);
         }
     }
-    harness.sync_done(slow.conn, MESSAGES);
+    harness.sync_done(slow.conn, MESSAGES, gap);
     assert_eq!(harness.next(&mut slow), Got::Synced);
     let audience = Audience::Connections(vec![slow.conn]);
     harness.deliver(audience, message(Own, MESSAGES + 1, true), false);
     assert_eq!(harness.next(&mut slow), Got::Push(Own, MESSAGES + 1));
 }
 
-/// Reads until the shard says from where to replay.
-fn drained_from(harness: &mut Harness, slow: &mut Client, received: &mut u64) -> u64 {
+/// Reads until the shard says from where to replay, and names the gap.
+fn drained_from(harness: &mut Harness, slow: &mut Client, received: &mut u64) -> (u64, u32) {
     loop {
         read(harness, slow, received);
         let spilled = |event: &Kind| match event {
-            Kind::Drained(drained) => drained.spilled_from.first().map(|it| it.seq),
+            Kind::Drained(drained) => drained.spilled_from.first().map(|it| (it.seq, drained.gap)),
             _ => None,
         };
-        if let Some(from) = harness.take_event(spilled) {
+        if let Some((from, gap)) = harness.take_event(spilled) {
             assert_eq!(from, *received + 1, "the gap begins where the client is");
-            return from;
+            return (from, gap);
         }
     }
 }

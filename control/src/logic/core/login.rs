@@ -204,7 +204,7 @@ impl Core {
             .collect();
         let mut replay = Replay::of(walks);
         if let Some(session) = self.sessions.get_mut(opened.conn) {
-            replay.requests = session.take_early_requests();
+            (replay.requests, replay.gap) = session.take_early();
         }
         // A login holds from the start; a session announced again may or may not.
         let holds = !opened.again || opened.announcement != 0;

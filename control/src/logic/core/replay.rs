@@ -73,6 +73,8 @@ pub struct Replay {
     pub walks: Vec<Walk>,
     /// Version 0 sync frames to answer at the end.
     pub requests: Vec<u64>,
+    /// The last gap that it fills, as the gateway names it; 0: none.
+    pub gap: u32,
     /// Sent again for want of an acknowledgement.
     pub redelivery: bool,
     /// Sequences of the page under way without an outcome, in order.
@@ -94,6 +96,11 @@ impl Replay {
     /// A replay of some logs.
     pub fn of(walks: Vec<Walk>) -> Self {
         Self { walks, ..Self::default() }
+    }
+
+    /// A replay that fills a gap; of which logs, [`Replay::respill`] says.
+    pub fn of_gap(gap: u32) -> Self {
+        Self { gap, ..Self::default() }
     }
 
     /// What is next.

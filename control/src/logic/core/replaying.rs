@@ -242,8 +242,8 @@ impl Core {
         }
         let joins = session.take_joins();
         self.set_phase(conn, Phase::Live);
-        let Replay { walks, requests, .. } = *replay;
-        self.command(conn, command::Kind::SyncDone(SyncDone { conn, positions, requests }));
+        let Replay { walks, requests, gap, .. } = *replay;
+        self.command(conn, command::Kind::SyncDone(SyncDone { conn, positions, requests, gap }));
         for walk in &walks {
             self.answer_walk(conn, walk);
         }
@@ -263,6 +263,9 @@ impl Core {
     pub(super) fn on_drained(&mut self, drained: Drained) {
         let conn = drained.conn;
         let Some(session) = self.sessions.get_mut(conn) else { return };
+        if session.phase == Phase::Opening && drained.gap != 0 {
+            session.rare_mut().early_gap = drained.gap;
+        }
         let spilled = spilled_logs(session, &drained.spilled_from);
         let reported_own = session.reported_own();
         let (version, phase) = (session.version, session.phase);
@@ -278,24 +281,24 @@ impl Core {
             Phase::Opening | Phase::Gone => {}
             Phase::Live if drained.spilled_from.is_empty() => {}
             Phase::Live => {
-                let mut replay = Replay::default();
+                let mut replay = Replay::of_gap(drained.gap);
                 spilled
                     .into_iter()
                     .for_each(|it| replay.respill(it.channel, it.due_from, it.known));
                 self.start_replay(conn, replay, false);
             }
             Phase::Queued | Phase::Reading | Phase::Sent | Phase::Draining | Phase::Finishing => {
-                let gap = !drained.spilled_from.is_empty();
-                self.on_drained_in_replay(conn, gap, spilled);
+                self.on_drained_in_replay(&drained, spilled);
             }
         }
     }
 
-    fn on_drained_in_replay(&mut self, conn: u64, gap: bool, spilled: Vec<Spilled>) {
+    fn on_drained_in_replay(&mut self, drained: &Drained, spilled: Vec<Spilled>) {
+        let conn = drained.conn;
         let Some(session) = self.sessions.get_mut(conn) else { return };
         let phase = session.phase;
         let Some(replay) = session.replay.as_mut() else { return };
-        if !gap {
+        if drained.spilled_from.is_empty() {
             let through = replay.on_drained();
             self.on_page_through(conn, through);
             if phase == Phase::Draining {
@@ -303,6 +306,7 @@ impl Core {
             }
             return;
         }
+        replay.gap = drained.gap;
         replay.abandon_page();
         spilled.into_iter().for_each(|it| replay.respill(it.channel, it.due_from, it.known));
         // The gateway takes nothing of the pages from before it told, up to here.

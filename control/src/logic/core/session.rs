@@ -7,6 +7,7 @@ use crate::device::Device;
 use gpusher_proto::data::Head;
 use gpusher_proto::gateway::{Opened, Resumed};
 use std::collections::VecDeque;
+use std::mem::take;
 
 /// Where a session stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,8 @@ pub struct Rare {
     pub joins: Vec<Walk>,
     /// Sync requests that came before the cursors were known.
     pub early_requests: Vec<u64>,
+    /// The last gap of which the gateway told before the cursors were known.
+    pub early_gap: u32,
 }
 
 impl Session {
@@ -154,11 +157,12 @@ impl Session {
         joins.unwrap_or_default()
     }
 
-    /// Sync requests that came before the cursors were known.
-    pub fn take_early_requests(&mut self) -> Vec<u64> {
-        let requests = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.early_requests));
+    /// What the replay of its login has to answer: sync requests, and a gap, that came before the cursors were known.
+    pub fn take_early(&mut self) -> (Vec<u64>, u32) {
+        let rare = self.rare.as_mut();
+        let early = rare.map(|it| (take(&mut it.early_requests), take(&mut it.early_gap)));
         self.settle();
-        requests.unwrap_or_default()
+        early.unwrap_or_default()
     }
 
     /// Whether it is due for a look at what it has not acknowledged: version 0 acknowledges by taking, and a session in a replay or with

@@ -75,8 +75,13 @@ impl<T> Outbox<T> {
         Some(gap)
     }
 
-    /// A replay up to these positions is complete: held kept messages up to there are duplicates. False if messages have spilled in the meantime: then
-    /// the hold goes on until the replay that the next gap asks for.
+    /// The gap that logic was told of has been replayed; before [`Self::release`].
+    pub fn gap_filled(&mut self) {
+        self.owed = Gap::default();
+    }
+
+    /// A replay up to these positions is complete: held kept messages up to there are duplicates. False if there is a gap that it did not fill: then
+    /// the hold goes on until the end of the replay that does.
     pub fn complete(
         &mut self,
         positions: impl Iterator<Item = Position>,
@@ -92,8 +97,7 @@ impl<T> Outbox<T> {
             loads.kept.remove(entry.frame.len());
             removed(Removal::Duplicate, entry);
         });
-        self.owed = Gap::default();
-        self.gap.is_empty()
+        self.gap.is_empty() && self.owed.is_empty()
     }
 
     /// The same, and nothing else holds: the rest becomes ready.

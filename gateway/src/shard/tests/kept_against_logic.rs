@@ -42,9 +42,15 @@ struct Replay {
 
 /// A command on its way: the link may bring a page in pieces, and what logic sent before it heard of a spill.
 enum Sent {
-    Page { conn: u64, page: u64, channel: usize, seq: u64 },
+    Page {
+        conn: u64,
+        page: u64,
+        channel: usize,
+        seq: u64,
+    },
     Start(u64),
-    Done(u64, Vec<(ChannelKind, u64)>),
+    /// With the last gap that logic had heard of.
+    Done(u64, Vec<(ChannelKind, u64)>, u32),
 }
 
 /// A delivery under way.
@@ -125,6 +131,7 @@ impl World {
             5..9 => self.push_own(),
             9..12 => self.push_app(),
             12 => self.push_live(),
+            13 => self.look_again(),
             _ => {}
         }
         for _ in 0..self.random.below(3) {
@@ -214,6 +221,17 @@ impl World {
         }
     }
 
+    /// A replay in which nothing is due, as one for a topic or for want of an acknowledgement may be: the shard did not ask for it.
+    fn look_again(&mut self) {
+        let id = self.any();
+        let ends = [self.own[self.conns[&id].user], self.app];
+        let conn = self.conns.get_mut(&id).expect("one of them");
+        if conn.replay.is_none() {
+            conn.replay = Some(Replay::of_nothing(ends));
+            self.sent.push_back(Sent::Start(id));
+        }
+    }
+
     fn on_drained(&mut self, drained: &Drained) {
         let Some(conn) = self.conns.get_mut(&drained.conn) else { return };
         self.tally.spills += u32::from(!drained.spilled_from.is_empty());
@@ -222,14 +240,7 @@ impl World {
             return;
         }
         let ends = [self.own[conn.user], self.app];
-        let replay = conn.replay.get_or_insert(Replay {
-            after: ends,
-            ended: [true; 2],
-            walks: [false; 2],
-            open: BTreeSet::new(),
-            page: (0, 0),
-            waiting: false,
-        });
+        let replay = conn.replay.get_or_insert(Replay::of_nothing(ends));
         replay.waiting = false;
         if !drained.spilled_from.is_empty() {
             // What has no outcome yet of the page is refused: it is due again.
@@ -285,7 +296,8 @@ impl World {
             let positions = walked.map(|channel| (CHANNELS[channel], replay.after[channel]));
             let positions: Vec<_> = positions.collect();
             conn.replay = None;
-            return self.sent.push_back(Sent::Done(id, positions));
+            let gap = self.rig.gap_heard(ConnId::from_raw(id));
+            return self.sent.push_back(Sent::Done(id, positions, gap));
         };
         let first = replay.after[channel] + 1;
         let last = ends[channel].min(replay.after[channel] + PAGE);
@@ -310,8 +322,8 @@ impl World {
                 Some(Sent::Start(conn)) => {
                     self.rig.tell(sync_start(ConnId::from_raw(conn)));
                 }
-                Some(Sent::Done(conn, positions)) => {
-                    self.rig.sync_done(ConnId::from_raw(conn), &positions);
+                Some(Sent::Done(conn, positions, gap)) => {
+                    self.rig.sync_done_for(ConnId::from_raw(conn), &positions, gap);
                 }
                 None => return,
             }
@@ -339,6 +351,12 @@ impl World {
 }
 
 impl Replay {
+    /// A replay that is at the end of the logs.
+    fn of_nothing(ends: [u64; 2]) -> Self {
+        let (ended, walks) = ([true; 2], [false; 2]);
+        Self { after: ends, ended, walks, open: BTreeSet::new(), page: (0, 0), waiting: false }
+    }
+
     fn of_login(after: [u64; 2]) -> Self {
         let (ended, walks) = ([false; 2], [true; 2]);
         Self { after, ended, walks, open: BTreeSet::new(), page: (0, 0), waiting: false }

@@ -170,7 +170,7 @@ fn a_sync_frame_of_version_0_is_answered_after_the_replay() {
     rig.unicast(conn, live(Own, 2));
     rig.deliver(Audience::Connections(vec![conn]), kept(Everyone, 1), true);
     let (positions, requests) = (vec![], vec![33, 34]);
-    rig.tell(ToShard::SyncDone(LINK, SyncDone { conn: conn.raw(), positions, requests }));
+    rig.tell(ToShard::SyncDone(LINK, SyncDone { conn: conn.raw(), positions, requests, gap: 0 }));
     rig.settle();
     let types: Vec<_> = rig.frames(peer);
     let [

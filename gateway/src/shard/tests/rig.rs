@@ -17,6 +17,7 @@ use gpusher_proto::wire::{
 };
 use gpusher_sys::mailbox::{Sender, mailbox};
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
@@ -68,6 +69,8 @@ pub(crate) struct Rig {
     /// What the shard has told the link and no test has taken yet.
     pub(crate) reports: Vec<FromShard>,
     jobs: u64,
+    /// By connection: the last gap that a test has been told of.
+    gaps: HashMap<u64, u32>,
     /// The link takes what the shard has to tell.
     pub(crate) link_listens: bool,
     /// The logic that speaks.
@@ -91,8 +94,19 @@ impl Rig {
         let counts = Arc::new(ShardCounts::default());
         let shard =
             Shard::new(config, net.clone(), clock.clone(), mailbox, to_link, counts.clone());
-        let (reports, jobs, link_listens, link) = (Vec::new(), 0, true, LINK);
-        Self { shard, net, clock, mail, from_shard, counts, reports, jobs, link_listens, link }
+        Self {
+            shard,
+            net,
+            clock,
+            mail,
+            from_shard,
+            counts,
+            reports: Vec::new(),
+            jobs: 0,
+            gaps: HashMap::new(),
+            link_listens: true,
+            link: LINK,
+        }
     }
 
     pub(crate) fn tell(&self, mail: ToShard) {
@@ -224,10 +238,20 @@ impl Rig {
         self.tell(ToShard::Admit(self.link, admit));
     }
 
+    /// The end of a replay that fills the gap of which logic has heard last.
     pub(crate) fn sync_done(&self, conn: ConnId, positions: &[(ChannelKind, u64)]) {
+        self.sync_done_for(conn, positions, self.gap_heard(conn));
+    }
+
+    /// The last gap of the connection that the test has been told of; 0: none.
+    pub(crate) fn gap_heard(&self, conn: ConnId) -> u32 {
+        self.gaps.get(&conn.raw()).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn sync_done_for(&self, conn: ConnId, positions: &[(ChannelKind, u64)], gap: u32) {
         let position = |&(kind, seq): &(ChannelKind, u64)| Position { channel: kind as i32, seq };
         let positions = positions.iter().map(position).collect();
-        let done = SyncDone { conn: conn.raw(), positions, requests: vec![] };
+        let done = SyncDone { conn: conn.raw(), positions, requests: vec![], gap };
         self.tell(ToShard::SyncDone(self.link, done));
     }
 
@@ -308,10 +332,16 @@ impl Rig {
 
     /// Takes all events of connections.
     pub(crate) fn events(&mut self) -> Vec<Kind> {
-        self.take(|report| match report {
+        let events = self.take(|report| match report {
             FromShard::Event { event, .. } => Ok(event),
             other => Err(other),
-        })
+        });
+        for event in &events {
+            if let Kind::Drained(Drained { conn, gap: gap @ 1.., .. }) = event {
+                self.gaps.insert(*conn, *gap);
+            }
+        }
+        events
     }
 
     pub(crate) fn drained(&mut self) -> Vec<Drained> {

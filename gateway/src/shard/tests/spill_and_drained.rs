@@ -89,6 +89,34 @@ fn an_earlier_sync_done_does_not_end_the_hold_of_a_later_spill() {
 }
 
 #[test]
+fn a_replay_that_logic_had_begun_by_itself_does_not_end_the_hold_of_a_gap() {
+    let mut rig = Rig::new(small_outbox(2));
+    let (peer, conn) = rig.member("alice");
+    rig.net.set_room(peer, 0);
+    for seq in 1..=3 {
+        rig.unicast(conn, kept(Own, seq));
+        rig.settle();
+    }
+    rig.done();
+    rig.net.set_room(peer, usize::MAX);
+    rig.settle();
+    // These were on their way when the shard told of the gap.
+    rig.tell(sync_start(conn));
+    rig.sync_done(conn, &[]);
+    rig.unicast(conn, kept(Own, 4));
+    rig.settle();
+    assert_eq!(rig.frames(peer), [], "the gap comes first");
+    let [drained] = &rig.drained()[..] else { panic!("drained once") };
+    assert_eq!(drained.spilled_from, [position(Own, 1)]);
+    rig.tell(sync_start(conn));
+    replay(&mut rig, conn, 1..=3);
+    rig.sync_done(conn, &[(Own, 3)]);
+    rig.settle();
+    let pushes = (1..=4).map(|seq| Got::Push(Own, seq));
+    assert_eq!(rig.frames(peer), pushes.chain([Got::Synced]).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_page_that_waits_is_told_when_the_socket_has_it() {
     let mut rig = Rig::new(ShardConfig::default());
     let (peer, conn) = rig.login_v1("alice");

@@ -336,7 +336,7 @@ impl GatewayModel {
                 self.repeated += u64::from(connection.receive(device, &message));
             }
             if let Some(spilled_from) = connection.drained() {
-                self.events.push_back(event::Kind::Drained(Drained { conn, spilled_from }));
+                self.events.push_back(event::Kind::Drained(Drained { conn, spilled_from, gap: 0 }));
             }
         }
     }
