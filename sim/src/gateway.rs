@@ -9,7 +9,7 @@ use gpusher_gateway::config::LinkConfig;
 use gpusher_gateway::link::{Link, LinkParts, Mailbox};
 use gpusher_gateway::mail::{ToLink, ToShard};
 use gpusher_gateway::metrics::{ShardCount, ShardCounts};
-use gpusher_gateway::shard::{Shard, ShardConfig, Slice};
+use gpusher_gateway::shard::{LoginDates, Shard, ShardConfig, Slice};
 use gpusher_proto::gateway::Hello;
 use gpusher_session::OutboxLimits;
 use gpusher_sys::mailbox::{Sender, mailbox};
@@ -58,9 +58,10 @@ impl Gateway {
         let counts: Vec<_> = (0..shards).map(|_| Arc::new(ShardCounts::default())).collect();
         let mut senders = Vec::new();
         let mut all = Vec::new();
+        let dates = Arc::default();
         for shard in 0..shards {
             let (sender, mail) = mailbox(MAILBOX).expect("an eventfd");
-            let config = shard_config(number, shard, epoch);
+            let config = ShardConfig { shard, ..shard_config(number, epoch, &dates) };
             let driver = SimDriver::new(net.clone(), number as usize);
             let counts = counts[shard as usize].clone();
             all.push(Shard::new(config, driver, clock.clone(), mail, to_link.clone(), counts));
@@ -141,10 +142,10 @@ impl Gateway {
     }
 }
 
-fn shard_config(gateway: u32, shard: u32, epoch: u64) -> ShardConfig {
+fn shard_config(gateway: u32, epoch: u64, dates: &Arc<LoginDates>) -> ShardConfig {
     ShardConfig {
         gateway,
-        shard,
+        dates: dates.clone(),
         first_generation: epoch as u32,
         connections_max: 24,
         outbox: OUTBOX,

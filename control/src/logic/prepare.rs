@@ -7,6 +7,7 @@ use super::core::work::Done;
 use super::core::{Blocks, Now, Prepared, PreparedPush, channel_kind, is_expired};
 use super::data::Data;
 use crate::error::Result;
+use crate::store::REPEAT_WINDOW_MS;
 use futures_util::future::join_all;
 use gpusher_proto::data::*;
 use gpusher_proto::gateway::ChannelKind;
@@ -38,6 +39,7 @@ pub(super) async fn prepare(
         drop_recalled(data, &mut items).await;
     }
     append(data, &mut items, &mut blocks, now).await;
+    items.iter_mut().for_each(|(_, item)| item.expire(now));
     recall(data, &mut items).await;
     let routes = locate(data, &items).await;
     reserve(data, &mut items, &routes, &mut blocks, block).await;
@@ -52,7 +54,7 @@ fn item_of(record: Record, now: Now) -> Item {
             let push = Arc::new(push);
             let users = !push.users.is_empty();
             match channel_kind(push.r#type) {
-                _ if is_expired(&push, now.unix_ms) => Item::Finished(Prepared::Expired(push)),
+                _ if has_lost_its_place(&push, now) => Item::Finished(Prepared::Expired(push)),
                 Some(ChannelKind::Own) if !users => Item::Finished(Prepared::Nothing),
                 Some(kind) => Item::Push { push, kind, seqs: Vec::new() },
                 None => Item::Finished(Prepared::Nothing),
@@ -64,6 +66,13 @@ fn item_of(record: Record, now: Now) -> Item {
         Some(job::Kind::Kick(job)) => Item::Kick(job),
         None => Item::Finished(Prepared::Nothing),
     }
+}
+
+/// Whether a message that has expired takes no number. A kept one that did a moment ago takes it, and goes no further: if logic is killed and the clock is set
+/// back before the record is committed, the message is due again, and must not get a higher number than those behind it in the queue.
+fn has_lost_its_place(push: &Push, now: Now) -> bool {
+    let long_ago_ms = if push.offline_push { REPEAT_WINDOW_MS } else { 0 };
+    is_expired(push, now.unix_ms.saturating_sub(long_ago_ms))
 }
 
 /// A process that was killed may have handled a recall and not committed the push before it: that must not go out again.
@@ -95,6 +104,8 @@ async fn append(data: &Data, items: &mut [(u64, Item)], blocks: &mut Blocks, now
             for (_, item) in &mut kept {
                 match append_entries(data, entries_of(item)).await {
                     Ok(seqs) => number(item, &mut seqs.into_iter(), blocks),
+                    // Without a number, it is finished all the same.
+                    Err(_) if item.has_expired(now) => {}
                     Err(error) => bury(data, item, error.to_string(), now).await,
                 }
             }
@@ -197,6 +208,16 @@ async fn locate(data: &Data, items: &[(u64, Item)]) -> Vec<Vec<Route>> {
 }
 
 impl Item {
+    fn has_expired(&self, now: Now) -> bool {
+        matches!(self, Self::Push { push, .. } if is_expired(push, now.unix_ms))
+    }
+
+    fn expire(&mut self, now: Now) {
+        if let (true, Self::Push { push, .. }) = (self.has_expired(now), &self) {
+            *self = Self::Finished(Prepared::Expired(push.clone()));
+        }
+    }
+
     /// The users that are looked up for it.
     fn add_users(&self, users: &mut Vec<UserInApp>) {
         match self {

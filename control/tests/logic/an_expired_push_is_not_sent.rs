@@ -2,6 +2,7 @@
 //! nothing of what waits before it.
 
 use super::support::*;
+use gpusher_control::store::REPEAT_WINDOW_MS;
 use gpusher_proto::data::Push;
 use gpusher_proto::gateway::{Closed, Opened, Outcome, Position, event};
 
@@ -17,6 +18,23 @@ async fn in_the_queue() {
     gateway.nothing_more().await;
     let status = world.status(2, |status| status.expired == 1).await;
     assert_eq!((status.stored, status.gateways), (0, 0));
+    logic.stop().await;
+}
+
+#[tokio::test]
+async fn in_the_queue_a_moment_ago_it_keeps_its_place_in_the_log() {
+    let world = World::new().await;
+    let logic = world.start().await;
+    let mut gateway = Gateway::attach(&logic, 1).await;
+    gateway.log_in(login("ann", "phone")).await;
+    let ended = |id, expires_at_ms| Push { expires_at_ms, ..to_user(id, "ann", true) };
+    world.push(ended(1, BEGIN_MS)).await;
+    world.push(to_user(2, "ann", true)).await;
+    // As it must be, should logic be killed here and the clock set back.
+    assert_eq!(next_number(&mut gateway).await, (2, 2), "the first has its number");
+    world.push(ended(3, BEGIN_MS - REPEAT_WINDOW_MS)).await;
+    world.push(to_user(4, "ann", true)).await;
+    assert_eq!(next_number(&mut gateway).await, (4, 3), "what ended long ago takes none");
     logic.stop().await;
 }
 
@@ -54,4 +72,12 @@ async fn at_the_gateway_behind_one_that_waits() {
     let (_, messages) = gateway.log_in(v0()).await;
     assert_eq!(messages[0].id, 1, "the cursor is before it");
     logic.stop().await;
+}
+
+/// Message and number of the next delivery, which is written.
+async fn next_number(gateway: &mut Gateway) -> (u64, u64) {
+    let delivery = gateway.delivery().await;
+    gateway.written(&delivery).await;
+    let message = delivery.message.expect("it has one");
+    (message.id, message.seq)
 }

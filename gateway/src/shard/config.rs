@@ -1,5 +1,6 @@
 //! What a shard is told at its start.
 
+use super::dates::LoginDates;
 use crate::token::TokenCheck;
 use gpusher_session::{Limits, OutboxLimits};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub struct ShardConfig {
     pub session: Limits,
     /// How logins are checked.
     pub token: Arc<TokenCheck>,
+    /// When who logged in, for all shards of the gateway.
+    pub dates: Arc<LoginDates>,
     /// What may wait for one connection.
     pub outbox: OutboxLimits,
     /// What may wait for all connections, as if nothing were shared between them. Beyond it, an outbox takes one message and no more.
@@ -86,6 +89,7 @@ impl Default for ShardConfig {
             connections_max: 1 << 20,
             session: Limits::default(),
             token: Arc::new(TokenCheck::AcceptAny),
+            dates: Arc::default(),
             outbox: OutboxLimits::default(),
             outbox_bytes_max: 256 << 20,
             outbox_age_ms_max: 60_000,

@@ -54,7 +54,8 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         self.table.app[index] = opened.app_id;
         self.table.identity[index] = Identity::new(&opened.user, &opened.device);
         opened.conn = self.table.id(slot).raw();
-        opened.at_ms = i64::try_from(self.now.unix_ms).unwrap_or(i64::MAX);
+        let at_ms = self.config.dates.date(self.now.unix_ms);
+        opened.at_ms = i64::try_from(at_ms).unwrap_or(i64::MAX);
         self.hold(slot, Flags::HOLD_SYNC);
         self.report_opened(slot, opened.clone());
         let since_ms = self.now.monotonic_ms;

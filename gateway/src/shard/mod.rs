@@ -31,6 +31,7 @@ mod backlog;
 mod clock;
 mod command;
 mod config;
+mod dates;
 mod deadlines;
 mod deliver;
 mod drain;
@@ -55,6 +56,7 @@ mod tests;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{ShardConfig, Slice};
+pub use dates::LoginDates;
 pub use table::BYTES_PER_CONNECTION;
 
 use crate::links::{LinkId, LinkSet};
