@@ -47,7 +47,9 @@ impl<D: Driver, C: Clock> Shard<D, C> {
             return self.end_announcement();
         }
         for slot in 0..self.table.len() {
-            if matches!(self.table.phase[slot as usize], Phase::Pending | Phase::Member) {
+            // Who logs in from here on is told to whoever has it now, and is not marked.
+            let phase = self.table.phase[slot as usize];
+            if matches!(phase, Phase::Pending | Phase::Member | Phase::Leaving) {
                 self.hold(slot, Flags::HOLD_LINK);
             }
         }
@@ -64,10 +66,6 @@ impl<D: Driver, C: Clock> Shard<D, C> {
         let slice = u32::try_from(self.config.slice.announced_max).unwrap_or(u32::MAX);
         let end = self.table.len().min(walk.cursor.saturating_add(slice));
         for slot in walk.cursor..end {
-            // One that leaves while the walk is under way holds, too.
-            if self.table.phase[slot as usize] == Phase::Leaving {
-                self.announce_end(slot, &walk);
-            }
             if self.table.flags[slot as usize].any(Flags::HOLD_LINK) {
                 self.announce(slot, &walk);
             }
@@ -88,6 +86,10 @@ impl<D: Driver, C: Clock> Shard<D, C> {
 
     fn announce(&mut self, slot: u32, walk: &Announcing) {
         let opened = match self.table.phase[slot as usize] {
+            Phase::Leaving => {
+                self.announce_end(slot, walk);
+                None
+            }
             Phase::Pending => self.logins.0.get(&slot).map(|login| Opened::clone(&login.opened)),
             Phase::Member => Some(self.opened_again(slot)),
             _ => None,

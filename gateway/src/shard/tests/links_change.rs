@@ -254,6 +254,51 @@ fn a_connection_that_leaves_before_the_walk_comes_to_it_ends_for_the_logic_that_
 }
 
 #[test]
+fn a_connection_that_came_after_the_change_ends_for_the_logic_that_it_was_told_to() {
+    let mut config = ShardConfig::default();
+    config.slice.announced_max = 1;
+    let mut rig = Rig::new(config);
+    rig.members(100);
+    rig.reports.clear();
+    links(&mut rig, 2, &[(LINK.0, "logic"), (7, "second")]);
+    let late: Vec<usize> = (0..8)
+        .map(|number| {
+            let peer = rig.net.connect();
+            rig.say(peer, login(&format!("late-{number}")));
+            rig.net.set_room(peer, 0);
+            peer
+        })
+        .collect();
+    (0..5).for_each(|_| drop(rig.turn()));
+    let told: Vec<(LinkId, u64)> = rig.reports.iter().filter_map(late_login).collect();
+    assert_eq!(told.len(), late.len(), "while the walk is under way");
+    assert!(rig.announced().is_empty());
+    for &(_, conn) in &told {
+        rig.tell(ToShard::Kick(Kick { conn, reason: 200, ..Kick::default() }));
+    }
+    rig.pass_ms(5_000);
+    assert_eq!(rig.announced(), [2]);
+    for told in told {
+        let over = |report: &FromShard| match report {
+            FromShard::Event { link, event: Kind::Closed(closed), .. } => {
+                (*link, closed.conn) == told
+            }
+            _ => false,
+        };
+        assert!(rig.reports.iter().any(over), "{told:?}");
+    }
+}
+
+fn late_login(report: &FromShard) -> Option<(LinkId, u64)> {
+    match report {
+        FromShard::Opened { link, opened } if opened.user.starts_with("late") => {
+            Some((*link, opened.conn))
+        }
+        _ => None,
+    }
+}
+
+#[test]
 fn who_leaves_before_the_walk_comes_to_it_may_have_been_passed_by() {
     let mut config = ShardConfig::default();
     config.slice.announced_max = 1;
