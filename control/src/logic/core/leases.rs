@@ -196,7 +196,7 @@ impl Core {
             let rare = session.rare_mut();
             rare.known = Some(acked);
             rare.joins = joins;
-            rare.early_requests = replay.requests;
+            (rare.early_requests, rare.early_gap) = (replay.requests, replay.gap);
         }
     }
 
