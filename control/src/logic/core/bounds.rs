@@ -4,7 +4,7 @@ use super::*;
 use gpusher_proto::data::{Job, MessageKey, Record, job};
 use gpusher_proto::gateway::{Admit, Announced, Answer, Event, Logics, Upstream};
 
-const KEY: LinkKey = LinkKey(1);
+pub(super) const KEY: LinkKey = LinkKey(1);
 
 /// A logic with one gateway, which has credit.
 pub(super) fn core(limits: Limits) -> Core {
@@ -16,7 +16,7 @@ pub(super) fn core(limits: Limits) -> Core {
     core
 }
 
-fn conn(slot: u32) -> u64 {
+pub(super) fn conn(slot: u32) -> u64 {
     ConnId::new(1, 0, slot, 1).raw()
 }
 

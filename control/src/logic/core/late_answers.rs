@@ -1,9 +1,9 @@
 //! Answers of the data layer that come when what they were asked for is over.
 
-use super::bounds::{commands, core, open};
+use super::bounds::{KEY, commands, conn, core, open};
 use super::*;
-use gpusher_proto::data::{Head, Logged, Push, ReadPage};
-use gpusher_proto::gateway::Delivery;
+use gpusher_proto::data::{Head, Logged, Push, ReadPage, Route};
+use gpusher_proto::gateway::{Delivery, Kick};
 
 /// Registers the gateway's lease.
 fn attach(core: &mut Core) {
@@ -63,4 +63,23 @@ fn a_page_that_was_read_for_an_earlier_login_of_the_connection_is_not_taken() {
         panic!("it is replayed: {told:?}");
     };
     assert_eq!((message.id, message.seq), (9, 1));
+}
+
+#[test]
+fn who_has_lost_its_route_to_a_lease_is_told_although_the_link_is_gone() {
+    let mut core = core(Limits::default());
+    open(&mut core, 1, false);
+    let Some(Work::Lease(LeaseAsk::Attach { link, .. })) = core.take_work(Lane::Lease) else {
+        panic!("the lease is registered, with the routes of who is there");
+    };
+    let hello = Hello { gateway: 1, epoch: 1, ..Hello::default() };
+    core.on_link_up(LinkKey(2), &hello);
+    core.on_credit(LinkKey(2), 1_000);
+    assert_ne!(link, LinkKey(2));
+    core.take_batch(LinkKey(2));
+    let route = Route { conn: conn(9), gateway: 1, gateway_epoch: 1, ..Route::default() };
+    core.on_done(Done::Attached(KEY, Ok(vec![route])));
+    let told = core.take_batch(LinkKey(2)).unwrap_or_default().commands;
+    let kicked = |kind: &command::Kind| matches!(kind, command::Kind::Kick(Kick { conn: it, .. }) if *it == conn(9));
+    assert!(told.iter().filter_map(|it| it.kind.as_ref()).any(kicked), "{told:?}");
 }

@@ -51,22 +51,23 @@ impl Core {
     }
 
     pub(super) fn on_lease_attached(&mut self, key: LinkKey, result: Result<Vec<Route>>) {
+        // They have lost their routes, whatever has become of the link meanwhile.
+        result.iter().flatten().for_each(|route| self.kick_replaced(route));
         let renew_at_ms = self.now.mono_ms + self.limits.renew_ms;
         let Some(link) = self.links.get_mut(&key) else { return };
         link.leasing = false;
         link.renew_at_ms = renew_at_ms;
-        let Ok(replaced) = result else {
+        if result.is_err() {
             self.count(Count::LinksClosed, 1);
             self.on_link_down(key, false);
             return self.closing.push(key);
-        };
+        }
         link.leased = true;
         if std::mem::take(&mut link.lost_lease) {
             self.announce_again(key);
         }
         let Some(link) = self.links.get_mut(&key) else { return };
         self.logins.extend(std::mem::take(&mut link.early));
-        replaced.iter().for_each(|route| self.kick_replaced(route));
     }
 
     /// The table of apps is another.
