@@ -2,7 +2,7 @@
 
 use super::support::*;
 use gpusher_proto::data::{MessageKey, job};
-use gpusher_proto::gateway::{Connections, recall};
+use gpusher_proto::gateway::{Closed, Connections, Opened, Outcome, event, recall};
 
 #[tokio::test]
 async fn before_a_login() {
@@ -65,5 +65,25 @@ async fn what_waits_for_credit_is_not_sent() {
     world.status(1, |status| status.recalled && status.withdrawn == 1).await;
     gateway.credit(10).await;
     assert_eq!(gateway.delivery().await.message.unwrap().id, 2);
+    logic.stop().await;
+}
+
+#[tokio::test]
+async fn ahead_of_what_was_sent_before() {
+    let world = World::new().await;
+    let logic = world.start().await;
+    let mut gateway = Gateway::attach(&logic, 1).await;
+    let v0 = || Opened { version: 0, ..login("ann", "") };
+    let (conn, _) = gateway.log_in(v0()).await;
+    world.push(to_user(1, "ann", true)).await;
+    let first = gateway.delivery().await.job;
+    world.push(to_user(2, "ann", true)).await;
+    let second = gateway.delivery().await.job;
+    gateway.outcome(Outcome { job: second, recalled: 1, ..Outcome::default() }).await;
+    gateway.report(event::Kind::Closed(Closed { conn, ..Closed::default() })).await;
+    gateway.outcome(Outcome { job: first, absent: vec![conn], ..Outcome::default() }).await;
+    world.committed(2).await;
+    let (_, messages) = gateway.log_in(v0()).await;
+    assert_eq!(messages[0].id, 1, "it never got to the connection");
     logic.stop().await;
 }

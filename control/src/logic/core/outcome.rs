@@ -61,7 +61,10 @@ impl Core {
                 session.forget_own(part.seq);
                 continue;
             }
-            session.report_own(part.seq);
+            // A recall overtakes what was sent before its message.
+            if outcome.recalled == 0 {
+                session.report_own(part.seq);
+            }
             let taken = was_written(outcome) && !waiting.contains(&conn);
             if session.version == 0 && taken && session.phase == Phase::Live {
                 self.take_as_read(conn, ChannelKind::Own as usize, part.seq);
