@@ -269,7 +269,9 @@ fn a_connection_that_came_after_the_change_ends_for_the_logic_that_it_was_told_t
             peer
         })
         .collect();
-    (0..5).for_each(|_| drop(rig.turn()));
+    for _ in 0..5 {
+        rig.turn();
+    }
     let told: Vec<(LinkId, u64)> = rig.reports.iter().filter_map(late_login).collect();
     assert_eq!(told.len(), late.len(), "while the walk is under way");
     assert!(rig.announced().is_empty());
