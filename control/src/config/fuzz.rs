@@ -1,33 +1,9 @@
 //! Configurations that nobody would write: each is taken or refused with a reason, whatever it says.
 
 use super::*;
-use gpusher_proto::wire::fuzz::{Random, inputs};
+use gpusher_proto::wire::fuzz::configurations;
 use std::fs;
 use std::path::Path;
-
-/// What stands where something else should.
-const WORDS: &[&str] = &[
-    "true",
-    "-1",
-    "0",
-    "1e308",
-    "nan",
-    "18446744073709551615",
-    "9223372036854775807",
-    "[]",
-    "{}",
-    "\"\"",
-    "\"::\"",
-    "\"sqlite://\"",
-    "\"redis+cluster://\"",
-    "\"https://user:secret@[::1]:0/\"",
-    "[gateway]",
-    "[[web]]",
-    "1979-05-27",
-];
-
-/// Longer ones are damaged in a part: in the whole the first mistake would hide the others.
-const PART_BYTES: usize = 600;
 
 /// What is printed, what is shipped as an example, and what others could write; without the files that it names, which are not here.
 fn corpus() -> Vec<String> {
@@ -57,30 +33,7 @@ fn the_corpus_is_taken() {
 
 #[test]
 fn any_text_is_taken_or_refused_with_a_reason() {
-    let (corpus, mut random) = (corpus(), Random::seeded());
-    let (mut taken, mut refused) = (0, 0);
-    for _ in inputs(2_000) {
-        let mut text = corpus[random.below(corpus.len())].clone().into_bytes();
-        if text.len() > PART_BYTES {
-            text.drain(..random.below(text.len()));
-            text.truncate(1 + random.below(PART_BYTES));
-        }
-        random.damage_text(&mut text, WORDS);
-        let text = String::from_utf8_lossy(&text);
-        // A key that is not known is refused whatever else there is.
-        let variable = (format!("{ENVIRONMENT_PREFIX}X"), text.chars().take(20).collect());
-        let variable = Some(variable).filter(|_| random.below(4) == 0);
-        match Config::parse(&text, variable) {
-            Ok(config) => {
-                taken += 1;
-                let _ = config.validate();
-            }
-            Err(error) => {
-                refused += 1;
-                assert!(!error.to_string().is_empty(), "{text}");
-            }
-        }
-    }
-    println!("{taken} taken, {refused} refused");
-    assert!(taken > 0 && refused > 0, "all are alike: {taken} taken, {refused} refused");
+    configurations(&corpus(), ENVIRONMENT_PREFIX, 2_000, |text, variable| {
+        Config::parse(text, variable).map(|config| _ = config.validate())
+    });
 }

@@ -8,6 +8,7 @@
 mod channel;
 mod code;
 mod compress;
+#[doc(hidden)]
 pub mod fuzz;
 mod limits;
 mod list;
