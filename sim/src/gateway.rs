@@ -79,6 +79,7 @@ impl Gateway {
                 secret: None,
                 commands_max: 64,
                 jobs_bytes_max: 64 << 10,
+                recalled_max: 16_384,
                 join_wait: Duration::from_secs(5),
                 stall: Duration::from_secs(20),
             },

@@ -227,7 +227,9 @@ impl Architect<'_> {
         host: Ipv4Addr,
         mut environment: Vec<(String, String)>,
     ) -> Plan {
-        let settings = self.settings.iter().filter(|(key, _)| !key.starts_with("gateway."));
+        let with_gateway = roles.contains("gateway");
+        let of_it = |key: &str| with_gateway || !key.starts_with("gateway.");
+        let settings = self.settings.iter().filter(|(key, _)| of_it(key));
         environment.extend(settings.map(|(key, value)| (control_key(key), value.clone())));
         let data = self.data.join(name).display().to_string();
         let arguments = ["run", "--roles", roles, "--io", "auto", "--data", &data];

@@ -50,6 +50,7 @@ pub const SHORT_TABLES: &[(&str, &str)] = &[
     ("logic.limits.recallable", "2048"),
     ("logic.limits.sequence_blocks", "1024"),
     ("logic.limits.replaced_devices", "1024"),
+    ("gateway.link.recalled_max", "2048"),
 ];
 
 /// How long, and how much.

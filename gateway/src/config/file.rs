@@ -48,6 +48,7 @@ struct LinkKeys {
     secret: String,
     commands_max: i64,
     jobs_bytes_max: i64,
+    recalled_max: i64,
     join_wait_ms: i64,
     stall_ms: i64,
 }
@@ -136,6 +137,7 @@ impl LinkKeys {
             secret: nonempty(self.secret),
             commands_max: number("link.commands_max", self.commands_max, 1)?,
             jobs_bytes_max: number("link.jobs_bytes_max", self.jobs_bytes_max, 1)?,
+            recalled_max: number("link.recalled_max", self.recalled_max, 1)?,
             join_wait: millis("link.join_wait_ms", self.join_wait_ms)?,
             stall: millis("link.stall_ms", self.stall_ms)?,
         })

@@ -108,6 +108,8 @@ pub struct LinkConfig {
     pub commands_max: u32,
     /// Bytes of deliveries under way.
     pub jobs_bytes_max: usize,
+    /// Recalled messages remembered.
+    pub recalled_max: usize,
     /// How long a join's answer is held.
     pub join_wait: Duration,
     /// How long events may stay unread.
@@ -251,6 +253,7 @@ impl std::fmt::Debug for LinkConfig {
             .field("secret", &self.secret.as_ref().map(|_| "…"))
             .field("commands_max", &self.commands_max)
             .field("jobs_bytes_max", &self.jobs_bytes_max)
+            .field("recalled_max", &self.recalled_max)
             .field("join_wait", &self.join_wait)
             .field("stall", &self.stall)
             .finish()

@@ -113,7 +113,7 @@ impl Hub {
             memberships: Memberships::default(),
             joins: Joins::new(parts.config.join_wait),
             barrier: Barrier::default(),
-            recalled: Recalled::default(),
+            recalled: Recalled::new(parts.config.recalled_max),
             load: LoadReport::new(parts.shard_counts, parts.hello.connections_max, now),
             apps: Arc::default(),
             counts: parts.counts,

@@ -3,24 +3,27 @@
 use rustc_hash::FxHashSet;
 use std::collections::VecDeque;
 
-/// Recalls remembered.
-const RECALLED_MAX: usize = 16_384;
-
 /// The last recalled messages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Recalled {
+    max: usize,
     messages: FxHashSet<u64>,
     order: VecDeque<u64>,
 }
 
 impl Recalled {
+    /// Remembers so many.
+    pub(crate) fn new(max: usize) -> Self {
+        Self { max, messages: FxHashSet::default(), order: VecDeque::new() }
+    }
+
     /// A message was recalled.
     pub(crate) fn add(&mut self, message: u64) {
         if !self.messages.insert(message) {
             return;
         }
         self.order.push_back(message);
-        if self.order.len() > RECALLED_MAX {
+        if self.order.len() > self.max {
             let oldest = self.order.pop_front();
             oldest.map(|oldest| self.messages.remove(&oldest));
         }
@@ -38,10 +41,10 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten() {
-        let mut recalled = Recalled::default();
-        (0..=RECALLED_MAX as u64).for_each(|message| recalled.add(message));
+        let mut recalled = Recalled::new(100);
+        (0..=100).for_each(|message| recalled.add(message));
         recalled.add(7);
         assert!(!recalled.contains(0) && recalled.contains(1) && recalled.contains(7));
-        assert_eq!(recalled.order.len(), RECALLED_MAX);
+        assert_eq!((recalled.order.len(), recalled.messages.len()), (100, 100));
     }
 }
