@@ -215,8 +215,10 @@ fn expected(stage: &Stage, entry: &Entry, user: &str, dead: &Dead) -> Vec<&'stat
         expected.push("unknown");
     }
     if clocks.may_have_expired(entry.begun_us, entry.answer().expires_at_ms) {
-        // It may have been passed, or have left the log.
+        // It may have been passed, or have left the log; or who was ahead has left it out, and it waits there for the next login.
         expected.extend(["acknowledged", "unknown"]);
+        let is_over = clocks.has_expired(entry.answer().expires_at_ms);
+        expected.extend((!seen && !is_over).then_some("waiting"));
     }
     if seen {
         // Acknowledged by one is acknowledged; what is over may have been so before the acknowledgement. Version 0 acknowledges nothing, and
