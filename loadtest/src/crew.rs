@@ -116,6 +116,11 @@ impl Crew {
         }
     }
 
+    /// Orders all threads but the first.
+    pub fn order_others(&self, make: impl Fn() -> Order) {
+        self.commanders[1..].iter().for_each(|(commander, _)| commander.order(make()));
+    }
+
     /// Deals `total` out to the threads by their share of the connections; what is left over goes to the first ones.
     pub fn shares(&self, total: u32) -> Vec<u32> {
         let mut before = 0;

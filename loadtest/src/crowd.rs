@@ -25,7 +25,7 @@ impl State {
     const MUTED: u8 = 8;
     /// Something was sent in this turn.
     const SENT: u8 = 16;
-    /// It ended to come back at once.
+    /// It ended to come back: at once, or when the server told it to.
     const RETURNS: u8 = 32;
 
     fn stage(self) -> u8 {
@@ -58,12 +58,12 @@ pub(crate) enum Due {
     Writable(u32),
     /// The connection has ended: it is to be closed.
     Close(u32),
-    /// It is closed; it left to come back, or just ended.
+    /// It is closed.
     Closed {
         /// Which.
         slot: u32,
-        /// See above.
-        returns: bool,
+        /// When it comes back, in nanoseconds of the run's clock, if it left to do so.
+        returns_ns: Option<u64>,
     },
 }
 
@@ -81,6 +81,18 @@ pub(crate) struct Crowd<P> {
 /// Longer halves are not copied to be read.
 const JOIN_BYTES_MAX: usize = 16 << 10;
 
+/// A client that is to come back.
+#[derive(Debug, Default, Clone, Copy)]
+struct Away {
+    /// How often it was told so.
+    times: u32,
+    /// The time that was named last, in nanoseconds of the run's clock.
+    returns_ns: u64,
+}
+
+/// Who is sent away more often gives up.
+const AWAY_TIMES_MAX: u32 = 32;
+
 /// What came of what was read.
 #[derive(Debug)]
 struct Ear {
@@ -91,6 +103,8 @@ struct Ear {
     states: Vec<State>,
     /// When those that are on their way to a welcome should have begun it.
     logins: FxHashMap<u32, u64>,
+    /// Those whom the server has sent away since their last welcome.
+    away: FxHashMap<u32, Away>,
     /// Highest kept sequence per channel that was received and not acknowledged.
     unacknowledged: FxHashMap<u32, [u64; CHANNELS]>,
     /// By number; there are few at a time, and the last one is the likeliest.
@@ -116,6 +130,7 @@ impl<P: Protocol> Crowd<P> {
             progress,
             states: vec![State::default(); count as usize],
             logins: FxHashMap::default(),
+            away: FxHashMap::default(),
             unacknowledged: FxHashMap::default(),
             series: Vec::new(),
             collected: FxHashSet::default(),
@@ -211,7 +226,10 @@ impl<P: Protocol> Crowd<P> {
             Event::Writable(slot) => due.push(Due::Writable(slot)),
             Event::Closed(slot) => {
                 let state = std::mem::take(&mut self.ear.states[slot as usize]);
-                due.push(Due::Closed { slot, returns: state.has(State::RETURNS) });
+                let returns = state.has(State::RETURNS);
+                let away = || self.ear.away.get(&slot).copied().unwrap_or_default();
+                let returns_ns = returns.then(|| away().returns_ns);
+                self.ear.due.push(Due::Closed { slot, returns_ns });
             }
             Event::Flushed { .. } | Event::Woken => {}
             Event::Accepted(_) | Event::AcceptFailed { .. } => {
@@ -353,6 +371,7 @@ impl Ear {
                 *highest = (*highest).max(sequence);
             }
             Heard::Reply(bytes) => self.due.push(Due::Reply(slot, bytes)),
+            Heard::ComeBack { after_ms } => self.on_sent_away(slot, after_ms, now_ns),
             Heard::End => self.on_end(slot, true),
             Heard::Published { accepted } => {
                 let Progress { published, unpublished, .. } = &*self.progress;
@@ -370,9 +389,24 @@ impl Ear {
         state.set_stage(State::READY);
         self.progress.logged_in.fetch_add(1, Ordering::Relaxed);
         self.progress.welcomes.fetch_add(1, Ordering::Relaxed);
+        self.away.remove(&slot);
         if let Some(intended_ns) = self.logins.remove(&slot) {
             self.login_ns.latency_ns.saturating_record(now_ns.saturating_sub(intended_ns));
         }
+    }
+
+    /// As a client library does, which keeps to the time that the server names. Who is in already and is sent away is lost.
+    fn on_sent_away(&mut self, slot: u32, after_ms: u32, now_ns: u64) {
+        let logging_in = self.states[slot as usize].stage() == State::LOGGING_IN;
+        let times = self.away.get(&slot).map_or(0, |away| away.times) + 1;
+        if !logging_in || times > AWAY_TIMES_MAX {
+            return self.on_end(slot, true);
+        }
+        self.away
+            .insert(slot, Away { times, returns_ns: now_ns + u64::from(after_ms) * 1_000_000 });
+        self.on_end(slot, false);
+        self.states[slot as usize].set(State::RETURNS, true);
+        self.progress.sent_away.fetch_add(1, Ordering::Relaxed);
     }
 
     /// `by_server`: nobody here asked for it.

@@ -16,6 +16,8 @@ pub enum Order {
         /// How many in all.
         count: u64,
     },
+    /// All connections end, and come back at once; from here on the thread steps back behind others on its core.
+    Leave,
     /// The first so many connections stop reading.
     Mute(u32),
     /// Muted connections are closed and come back.

@@ -11,6 +11,8 @@ pub struct Usage {
     pub cpu_ns: u64,
     /// Resident memory in bytes.
     pub resident_bytes: u64,
+    /// The most that it has been.
+    pub resident_bytes_max: u64,
     /// Of it anonymous: heap and stacks, not file pages.
     pub anonymous_bytes: u64,
 }
@@ -33,6 +35,7 @@ pub fn usage(pid: u32) -> Result<Usage> {
     Ok(Usage {
         cpu_ns: threads(pid)?.into_iter().map(|(_, cpu_ns)| cpu_ns).sum(),
         resident_bytes: kilobytes(&status, "VmRSS:")? * 1024,
+        resident_bytes_max: kilobytes(&status, "VmHWM:")? * 1024,
         anonymous_bytes: kilobytes(&status, "RssAnon:")? * 1024,
     })
 }

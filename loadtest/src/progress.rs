@@ -20,6 +20,8 @@ pub struct Progress {
     pub lost_muted: AtomicU64,
     /// Connections and logins refused.
     pub refused: AtomicU64,
+    /// Logins that were not taken yet, but told when to come back.
+    pub sent_away: AtomicU64,
     /// Messages received of each series, duplicates included; a series has the place that its number names modulo the length.
     received: [AtomicU64; SERIES_AT_ONCE],
     /// Messages of a series that was collected already.
@@ -40,6 +42,7 @@ impl Default for Progress {
             lost: zero(),
             lost_muted: zero(),
             refused: zero(),
+            sent_away: zero(),
             received: std::array::from_fn(|_| zero()),
             late: zero(),
             published: zero(),

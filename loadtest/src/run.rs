@@ -78,6 +78,7 @@ pub fn run(server: &mut Server, config: &RunConfig) -> Result<Report> {
     let tenth = Reading::take(server, &crew)?;
     let rest_took = crew.wait_logged_in(plan.count.into());
     let logged_in = Progress::read(&crew.progress.logged_in);
+    let logins_sent_away = Progress::read(&crew.progress.sent_away);
     let login_s = (tenth_took + rest_took).as_secs_f64().max(1e-3);
     eprintln!(
         "{logged_in} of {} logged in, {:.0} a second",
@@ -114,6 +115,7 @@ pub fn run(server: &mut Server, config: &RunConfig) -> Result<Report> {
         logged_in,
         login_s,
         logins_per_s: logged_in as f64 / login_s,
+        logins_sent_away,
         login_latency_ms: Latency::of(&logins.latency_ns),
         memory,
         steps,

@@ -11,7 +11,8 @@ use crate::protocol::Protocol;
 use bytes::{Bytes, BytesMut};
 use gpusher_sys::driver::Driver;
 use rustc_hash::FxHashMap;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -27,6 +28,8 @@ const ACKNOWLEDGE_EVERY_NS: u64 = 500_000_000;
 const CONNECTS_PER_TURN_MAX: u64 = 64;
 /// Before a connection that ended is made again.
 const COME_BACK_AFTER_NS: u64 = 500_000_000;
+/// Of a thread whose connections have all left: they are to come as fast as they can, but are elsewhere in truth, and so leave the cores to the server.
+const LEFT_NICE: i32 = 10;
 /// What logins are written into at once.
 const ARENA_BYTES: usize = 32 << 10;
 
@@ -44,8 +47,8 @@ pub struct Swarm<D, P> {
     churn: Pace,
     /// Slot that churns next.
     churn_next: u32,
-    /// Slots that are to be connected again, and when; those without a pause may wait behind one with.
-    comeback: VecDeque<(u64, u32)>,
+    /// Slots that are to be connected again, and when: the earliest first.
+    comeback: BinaryHeap<Reverse<(u64, u32)>>,
     comes_back: bool,
     /// Slots that ended and were not to come back.
     gone: Vec<u32>,
@@ -96,7 +99,7 @@ impl<D: Driver, P: Protocol> Swarm<D, P> {
             successor,
             churn: never,
             churn_next: 0,
-            comeback: VecDeque::new(),
+            comeback: BinaryHeap::new(),
             comes_back: false,
             gone: Vec::new(),
             publish: Publish { pace: never, series: 0, first: 0, size: 0, content: String::new() },
@@ -144,6 +147,12 @@ impl<D: Driver, P: Protocol> Swarm<D, P> {
                     self.beat.1 = now_ns;
                 }
                 Order::Churn { per_s, count } => self.churn = Pace::new(now_ns, per_s, count),
+                Order::Leave => {
+                    // It comes to no more than longer waits for a core where that may not be.
+                    let _ = rustix::process::setpriority_process(None, LEFT_NICE);
+                    let ready = (0..self.plan.count).filter(|slot| self.crowd.is_ready(*slot));
+                    ready.collect::<Vec<_>>().into_iter().for_each(|slot| self.crowd.leave(slot));
+                }
                 Order::Mute(share) => {
                     (0..share.min(self.plan.count)).for_each(|slot| self.mute(slot));
                 }
@@ -182,7 +191,7 @@ impl<D: Driver, P: Protocol> Swarm<D, P> {
     }
 
     fn return_gone(&mut self, now_ns: u64) {
-        self.comeback.extend(self.gone.drain(..).map(|slot| (now_ns, slot)));
+        self.comeback.extend(self.gone.drain(..).map(|slot| Reverse((now_ns, slot))));
     }
 
     /// First logins at their rate, then those that come back.
@@ -201,10 +210,10 @@ impl<D: Driver, P: Protocol> Swarm<D, P> {
             successor.order(Order::LogIn);
         }
         while left > 0
-            && let Some((due_ns, slot)) = self.comeback.front().copied()
+            && let Some(Reverse((due_ns, slot))) = self.comeback.peek().copied()
             && due_ns <= now_ns
         {
-            self.comeback.pop_front();
+            self.comeback.pop();
             self.connect(slot, due_ns)?;
             left -= 1;
         }
@@ -304,7 +313,7 @@ impl<D: Driver, P: Protocol> Swarm<D, P> {
         }
         let room = self.crowd.logging_in() < self.plan.logins_under_way as usize;
         let logins = room.then(|| self.logins.next_ns()).flatten();
-        let comeback = self.comeback.front().filter(|_| room).map(|(due_ns, _)| *due_ns);
+        let comeback = self.comeback.peek().filter(|_| room).map(|Reverse((due_ns, _))| *due_ns);
         let acknowledge = self.crowd.has_acknowledgements().then_some(self.acknowledge_ns);
         let (beat, round_ns) = self.beat;
         let each_ns = self.plan.heartbeat.as_nanos() as u64 / u64::from(self.plan.count);
@@ -334,7 +343,7 @@ impl<D: Driver, P: Protocol> Swarm<D, P> {
                     }
                 }
                 Due::Close(slot) => self.driver.close(slot),
-                Due::Closed { slot, returns } => self.on_closed(slot, returns),
+                Due::Closed { slot, returns_ns } => self.on_closed(slot, returns_ns),
             }
         }
     }
@@ -349,13 +358,13 @@ impl<D: Driver, P: Protocol> Swarm<D, P> {
         self.waiting.push_back((slot, self.arena.split().freeze()));
     }
 
-    fn on_closed(&mut self, slot: u32, returns: bool) {
+    fn on_closed(&mut self, slot: u32, returns_ns: Option<u64>) {
         self.blocked.remove(&slot);
-        let pause_ns = if returns { 0 } else { COME_BACK_AFTER_NS };
-        if returns || self.comes_back {
-            self.comeback.push_back((self.clock.now_ns() + pause_ns, slot));
-        } else {
-            self.gone.push(slot);
+        let now_ns = self.clock.now_ns();
+        let pause = || self.comes_back.then_some(now_ns + COME_BACK_AFTER_NS);
+        match returns_ns.map(|due_ns| due_ns.max(now_ns)).or_else(pause) {
+            Some(due_ns) => self.comeback.push(Reverse((due_ns, slot))),
+            None => self.gone.push(slot),
         }
     }
 }

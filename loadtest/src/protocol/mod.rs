@@ -83,6 +83,11 @@ pub enum Heard {
         /// Whether the server took it.
         accepted: bool,
     },
+    /// The login is not taken yet: the client is to come back.
+    ComeBack {
+        /// When, in milliseconds.
+        after_ms: u32,
+    },
     /// The login is refused, or the server ends the connection.
     End,
 }

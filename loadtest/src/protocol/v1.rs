@@ -6,7 +6,7 @@ use crate::account::Account;
 use crate::message::Stamp;
 use bytes::Bytes;
 use gpusher_proto::wire::v1::{ClientFrame, Login, ServerFrame};
-use gpusher_proto::wire::{ChannelKind, Position, Positions, RawFrame, Target};
+use gpusher_proto::wire::{Advice, ChannelKind, Position, Positions, RawFrame, Target};
 
 /// Number of the request to join, which alone of all answers stands for a welcome.
 const JOIN_REQUEST: u64 = 0;
@@ -42,7 +42,10 @@ impl V1 {
                 heard(if *code == 0 { Heard::Welcome } else { Heard::End });
             }
             ServerFrame::Answer { code, .. } => heard(Heard::Published { accepted: *code == 0 }),
-            ServerFrame::Close(_) => heard(Heard::End),
+            ServerFrame::Close(close) => heard(match (close.advice, close.delay_ms) {
+                (Advice::Reconnect, after_ms @ 1..) => Heard::ComeBack { after_ms },
+                _ => Heard::End,
+            }),
             _ => {}
         }
     }

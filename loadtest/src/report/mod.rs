@@ -38,6 +38,8 @@ pub struct Report {
     pub login_s: f64,
     /// Logins a second in that time.
     pub logins_per_s: f64,
+    /// How often a login was told to come back later, and did.
+    pub logins_sent_away: u64,
     /// From when a login should have begun to its welcome.
     pub login_latency_ms: Latency,
     /// Memory, if the server's processes are known.
@@ -141,7 +143,7 @@ pub struct PhaseReport {
     /// Latency by percentile, for plots: percent and milliseconds.
     pub spectrum: Vec<(f64, f64)>,
     /// Whether a rate was asked for: without one, nobody can fall behind it.
-    paced: bool,
+    pub(crate) paced: bool,
 }
 
 /// Percentiles, in milliseconds.

@@ -24,6 +24,9 @@ pub fn print(report: &Report) {
         report.login_latency_ms.p99,
         report.login_latency_ms.max,
     );
+    if report.logins_sent_away > 0 {
+        println!("              told to come back later {} times", report.logins_sent_away);
+    }
     if let Some(memory) = &report.memory {
         println!(
             "memory each   server {:.0} B, generator {:.0} B, kernel slab (all ends on this machine) {:.0} B",

@@ -30,6 +30,8 @@ pub struct ServerUsage {
     pub gateway: Usage,
     /// CPU time of all processes, in nanoseconds.
     pub cpu_ns: u64,
+    /// The most memory that was resident in each of the other processes, added up.
+    pub others_bytes_max: u64,
 }
 
 impl Server {
@@ -64,9 +66,11 @@ impl Server {
     pub fn usage(&self) -> Result<Option<ServerUsage>> {
         let Some(gateway) = self.gateway else { return Ok(None) };
         let gateway = usage(gateway)?;
-        let mut all = ServerUsage { gateway, cpu_ns: gateway.cpu_ns };
+        let mut all = ServerUsage { gateway, cpu_ns: gateway.cpu_ns, others_bytes_max: 0 };
         for pid in &self.others {
-            all.cpu_ns += usage(*pid)?.cpu_ns;
+            let other = usage(*pid)?;
+            all.cpu_ns += other.cpu_ns;
+            all.others_bytes_max += other.resident_bytes_max;
         }
         Ok(Some(all))
     }

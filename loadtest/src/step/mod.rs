@@ -2,6 +2,7 @@
 
 mod parse;
 mod perform;
+mod storm;
 mod upstream;
 
 pub use parse::HELP;
@@ -42,6 +43,11 @@ pub enum Step {
         seconds: f64,
         /// Kept pushes meanwhile, of which none may be lost.
         kept: Pushes,
+    },
+    /// All connections but those of the first thread end and come back at once; single pushes to these alone, and meanwhile.
+    Storm {
+        /// The single pushes: so many alone, then until all are back.
+        measured: Pushes,
     },
     /// The gateway is killed with SIGKILL and started again; all come back.
     Crash {

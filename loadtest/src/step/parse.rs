@@ -19,6 +19,7 @@ Steps, done in the order given once all are logged in; NAME or NAME:KEY=VALUE,KE
   busy       rate=200 count=1000 background=20   unicasts alone, then while broadcasts follow each other
   slow       share=0.01 rate=20 count=200        app pushes, then the same while a share reads nothing
   churn      rate=100 seconds=10                 clients leave and come back; kept pushes meanwhile
+  storm      rate=200 count=1000                 unicasts alone, then while all others leave and come back at once
   crash      rate=200 count=1000                 kill -9 of the gateway, until all are back; kept pushes meanwhile
   upstream   rate=1000 count=10000               clients publish to the application
 
@@ -145,6 +146,7 @@ impl Step {
                     kept: kept(fields.pushes(Target::User, 100.0, pushes)?),
                 }
             }
+            "storm" => Self::Storm { measured: fields.pushes(Target::Probe, 200.0, 1_000)? },
             "crash" => Self::Crash { kept: kept(fields.pushes(Target::User, 200.0, 1_000)?) },
             "upstream" => Self::Upstream {
                 rate: fields.rate("rate", 1_000.0)?,
@@ -174,7 +176,7 @@ mod tests {
     fn every_step_that_help_names_is_known() {
         let names = HELP.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
         let names: Vec<_> = names.collect();
-        assert!(names.len() >= 12, "{names:?}");
+        assert!(names.len() >= 13, "{names:?}");
         for name in names {
             name.parse::<Step>().unwrap();
         }

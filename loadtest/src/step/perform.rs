@@ -1,7 +1,7 @@
 //! Does a step and says what came of it.
 
-use super::upstream;
 use super::{Pushes, Step, Target};
+use super::{storm, upstream};
 use crate::crew::Crew;
 use crate::driver;
 use crate::message::Clock;
@@ -52,6 +52,7 @@ pub fn perform(step: &Step, name: &str, context: &mut Context<'_>) -> Result<Ste
         Step::Churn { rate, seconds, kept } => {
             churn(*rate, *seconds, kept, context, &mut report)?;
         }
+        Step::Storm { measured } => storm::perform(measured, context, &mut report)?,
         Step::Crash { kept } => {
             crash(kept, context, &mut report)?;
             // All were lost, and that was the point; refusals are attempts while it was away.
@@ -127,10 +128,26 @@ impl Context<'_> {
     }
 
     /// Pushes, and waits until `receivers` of the clients have everything that is for them.
-    fn push(&mut self, name: &str, pushes: &Pushes, receivers: u32) -> Result<PhaseReport> {
+    pub(super) fn push(
+        &mut self,
+        name: &str,
+        pushes: &Pushes,
+        receivers: u32,
+    ) -> Result<PhaseReport> {
+        self.push_while(name, pushes, receivers, &|| true)
+    }
+
+    /// The same while they are wanted.
+    pub(super) fn push_while(
+        &mut self,
+        name: &str,
+        pushes: &Pushes,
+        receivers: u32,
+        wanted: &dyn Fn() -> bool,
+    ) -> Result<PhaseReport> {
         let series = self.series();
         let meter = Meter::start(self.server)?;
-        let (offered, ids) = self.offer_named(series, pushes, receivers, &|| true)?;
+        let (offered, ids) = self.offer_named(series, pushes, receivers, wanted)?;
         let expected = self.expected(pushes, &offered, receivers);
         self.crew.wait_received(series, expected);
         let costs = meter.stop(self.server)?;

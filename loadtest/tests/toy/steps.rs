@@ -1,7 +1,7 @@
 //! What must hold: everybody logs in with a token that is checked, every push arrives once and in order by the receivers' own account, and the
 //! report says so in each of its forms.
 
-use crate::system::{CONNECTIONS, config, perform};
+use crate::system::{CONNECTIONS, config, perform, perform_with};
 use gpusher_loadtest::protocol::Name;
 use gpusher_loadtest::report::html;
 
@@ -90,4 +90,20 @@ async fn the_others_are_measured_beside_churn_silence_and_broadcasts() {
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["steps"][3]["name"], "hold:seconds=0.1");
     assert!(json["timeline"].as_array().is_some_and(|samples| !samples.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_sent_away_comes_back_when_told() {
+    let config = config(Name::V1, &["storm:rate=200,count=20"]);
+    let report = perform_with(config, &[("LOGIC__LIMITS__LOGINS_PER_S", "25")]).await;
+    assert_eq!(report.logged_in, u64::from(CONNECTIONS));
+    let step = &report.steps[0];
+    assert!(step.passed(), "{step:?}");
+    let value = |name: &str| step.notes.iter().find(|note| note.name == name).unwrap().value;
+    assert!(value("came back") >= f64::from(CONNECTIONS / 2), "{step:?}");
+    // More than a second's worth came at once, first to log in and then to come back.
+    assert!(report.logins_sent_away > 0, "{}", report.logins_sent_away);
+    assert!(value("sent away with a time of return") > 0.0, "{step:?}");
+    let phases = step.phases[1..].iter();
+    assert!(phases.map(|phase| phase.received).sum::<u64>() > 0, "{step:?}");
 }

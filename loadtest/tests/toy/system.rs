@@ -44,7 +44,12 @@ pub(crate) fn config(protocol: Name, steps: &[&str]) -> RunConfig {
 }
 
 /// Runs it against a system of its own.
-pub(crate) async fn perform(mut config: RunConfig) -> Report {
+pub(crate) async fn perform(config: RunConfig) -> Report {
+    perform_with(config, &[]).await
+}
+
+/// The same with more of the configuration, by the variables' names.
+pub(crate) async fn perform_with(mut config: RunConfig, more: &[(&str, &str)]) -> Report {
     let data = tempfile::tempdir().unwrap();
     let settings = [
         ("DATA_DIR", data.path().to_str().expect("UTF-8")),
@@ -55,8 +60,9 @@ pub(crate) async fn perform(mut config: RunConfig) -> Report {
         ("AUTH__TOKEN_SECRET", TOKEN_SECRET),
         ("AUTH__API_KEYS", r#"["an API key of the tests"]"#),
     ];
+    let settings = settings.iter().chain(more);
     let environment =
-        settings.map(|(name, value)| (format!("GPUSHER_CONTROL__{name}"), value.to_owned()));
+        settings.map(|(name, value)| (format!("GPUSHER_CONTROL__{name}"), (*value).to_owned()));
     let process = Process::start(Config::parse("", environment).unwrap()).await.unwrap();
     let addresses = process.summary().addresses.clone();
     let Some(SocketAddr::V4(clients)) = addresses.clients else { panic!("no gateway") };
