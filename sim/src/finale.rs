@@ -8,6 +8,8 @@ use gpusher_gateway::metrics::ShardCount;
 use gpusher_proto::data::{Route, UserInApp};
 use std::task::{Context, Poll, Waker};
 
+/// Clients times steps of a world for which the times below are long enough; a larger one takes longer to catch up.
+const WORLD: u64 = 15_000;
 /// Redelivery has had its time by then.
 const CATCH_UP_MS: u64 = 75_000;
 /// Logins, with whatever has to be replayed to them.
@@ -44,9 +46,10 @@ impl World {
         }
     }
 
-    /// Lets time pass with nothing but what is under way.
+    /// Lets time pass with nothing but what is under way: so long for each world of the usual size.
     fn run_for(&mut self, ms: u64) {
-        let until_ms = self.clock.ms() + ms;
+        let worlds = (self.clients.len() as u64 * self.options.steps).div_ceil(WORLD).max(1);
+        let until_ms = self.clock.ms() + ms * worlds;
         while self.clock.ms() < until_ms && self.violations.is_empty() {
             let by = self.random.between(5, 60);
             self.clock.advance(by);
