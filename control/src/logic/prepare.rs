@@ -8,10 +8,9 @@ use super::core::{Blocks, Now, Prepared, PreparedPush, channel_kind, is_expired}
 use super::data::Data;
 use crate::error::Result;
 use crate::store::REPEAT_WINDOW_MS;
-use futures_util::future::join_all;
 use gpusher_proto::data::*;
 use gpusher_proto::gateway::ChannelKind;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::sync::Arc;
 
 /// Log entries in one append, users in one look-up.
@@ -77,14 +76,24 @@ fn has_lost_its_place(push: &Push, now: Now) -> bool {
 
 /// A process that was killed may have handled a recall and not committed the push before it: that must not go out again.
 async fn drop_recalled(data: &Data, items: &mut [(u64, Item)]) {
-    let look = async |(_, item): &mut (u64, Item)| {
-        let Item::Push { push, .. } = item else { return };
-        let call = || data.store.get_user_status(push.id, "");
-        if data.persist("look for a recall", call).await.recalled {
+    let pushes = items.iter().filter_map(|(_, item)| match item {
+        Item::Push { push, .. } => Some(push.id),
+        _ => None,
+    });
+    let messages: Vec<u64> = pushes.collect();
+    if messages.is_empty() {
+        return;
+    }
+    let call = || data.store.recalled(messages.clone());
+    let recalled: FxHashSet<u64> =
+        data.persist("look for recalls", call).await.into_iter().collect();
+    for (_, item) in items {
+        if let Item::Push { push, .. } = item
+            && recalled.contains(&push.id)
+        {
             *item = Item::Finished(Prepared::Recalled(push.clone()));
         }
-    };
-    join_all(items.iter_mut().map(look)).await;
+    }
 }
 
 /// Puts kept pushes into their logs. If the store refuses the batch for good, each push is tried alone, and the refused ones go to the dead letters.

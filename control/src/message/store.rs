@@ -77,6 +77,10 @@ impl store_server::Store for StoreService {
         answer(RecallResult { placed: self.0.recall(request.into_inner().id).await? })
     }
 
+    async fn recalled(&self, request: Request<MessageKeys>) -> Answer<MessageKeys> {
+        answer(MessageKeys { ids: self.0.recalled(request.into_inner().ids).await? })
+    }
+
     async fn add_status(&self, request: Request<StatusUpdates>) -> Answer<Nothing> {
         self.0.add_status(request.into_inner().deltas).await?;
         answer(Nothing {})

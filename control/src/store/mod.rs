@@ -77,6 +77,8 @@ pub trait Store: Send + Sync {
     async fn advance_cursors(&self, updates: Vec<CursorUpdate>) -> Result<()>;
     /// Withdraws a kept message; returns where it was. One that is appended later is withdrawn as well.
     async fn recall(&self, message: u64) -> Result<Vec<Placed>>;
+    /// Those of these messages that were recalled, in any order.
+    async fn recalled(&self, messages: Vec<u64>) -> Result<Vec<u64>>;
 
     /// Adds to the counters of pushes. What is not a counter is set by the first delta that has it.
     async fn add_status(&self, deltas: Vec<Status>) -> Result<()>;

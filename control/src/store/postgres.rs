@@ -173,6 +173,10 @@ impl Engine for PostgresEngine {
         recalls::recall(&self.pool, message, at_ms).await
     }
 
+    async fn recalled(&self, messages: &[i64]) -> Done<Vec<i64>> {
+        recalls::recalled(&self.pool, messages).await
+    }
+
     async fn marks(&self, message: i64, user: &[u8]) -> Done<(bool, bool)> {
         recalls::marks(&self.pool, message, user).await
     }

@@ -97,6 +97,10 @@ impl Store for RemoteStore {
         Ok(call!(self.client, recall, MessageKey { id: message })?.placed)
     }
 
+    async fn recalled(&self, messages: Vec<u64>) -> Result<Vec<u64>> {
+        Ok(call!(self.client, recalled, MessageKeys { ids: messages })?.ids)
+    }
+
     async fn add_status(&self, deltas: Vec<Status>) -> Result<()> {
         for deltas in calls(deltas) {
             call!(self.client, add_status, StatusUpdates { deltas })?;

@@ -319,6 +319,15 @@ impl<E: PurgeStatements> Store for ServerStore<E> {
         placed.collect()
     }
 
+    async fn recalled(&self, messages: Vec<u64>) -> Result<Vec<u64>> {
+        if messages.is_empty() {
+            return Ok(messages);
+        }
+        let messages: Vec<i64> = messages.into_iter().map(signed).collect();
+        let found = self.run(|| self.engine.recalled(&messages)).await?;
+        Ok(found.into_iter().map(unsigned).collect())
+    }
+
     async fn add_status(&self, deltas: Vec<Status>) -> Result<()> {
         if deltas.is_empty() {
             return Ok(());

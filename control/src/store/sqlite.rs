@@ -272,6 +272,10 @@ impl Store for SqliteStore {
         self.writer.write(recalls::Recall(message)).await
     }
 
+    async fn recalled(&self, messages: Vec<u64>) -> Result<Vec<u64>> {
+        recalls::recalled(&self.readers, &messages).await
+    }
+
     async fn add_status(&self, deltas: Vec<Status>) -> Result<()> {
         if deltas.is_empty() {
             return Ok(());

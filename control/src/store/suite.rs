@@ -53,6 +53,7 @@ macro_rules! store_suite {
             read_skips_expired_messages,
             read_skips_recalled_messages,
             a_recall_may_come_before_its_message,
+            recalls_are_found_among_many_messages,
             pages_are_cut_by_number_and_bytes,
             everything_outlives_the_process,
             heads_of_unknown_channels_are_empty,

@@ -114,6 +114,9 @@ impl Store for FakeStore {
     async fn recall(&self, _: u64) -> Result<Vec<Placed>> {
         not_for_web()
     }
+    async fn recalled(&self, _: Vec<u64>) -> Result<Vec<u64>> {
+        not_for_web()
+    }
     async fn add_status(&self, _: Vec<Status>) -> Result<()> {
         not_for_web()
     }

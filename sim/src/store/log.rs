@@ -138,6 +138,10 @@ impl Tables {
         };
         self.logs.iter().filter_map(placed).collect()
     }
+
+    pub(super) fn recalled(&self, messages: &[u64]) -> Vec<u64> {
+        messages.iter().copied().filter(|message| self.recalled.contains_key(message)).collect()
+    }
 }
 
 pub(super) fn is_over(push: &Push, now_ms: i64) -> bool {

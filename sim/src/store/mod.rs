@@ -221,6 +221,10 @@ impl Store for MemoryStore {
         self.call("recall", |tables, now_ms| Ok(tables.recall(message, now_ms))).await
     }
 
+    async fn recalled(&self, messages: Vec<u64>) -> Result<Vec<u64>> {
+        self.call("recalled", |tables, _| Ok(tables.recalled(&messages))).await
+    }
+
     async fn add_status(&self, deltas: Vec<Status>) -> Result<()> {
         self.attempt("add status", |tables, now_ms| {
             deltas.iter().for_each(|delta| tables.reports.add_status(delta, now_ms));

@@ -1,5 +1,6 @@
 //! Recalls, and where a message stands for one user.
 
+use super::json;
 use crate::store::server::batch::EntryRow;
 use crate::store::server::engine::PlacedRow;
 use crate::store::server::failure::Done;
@@ -26,6 +27,21 @@ pub(super) async fn recall(pool: &MySqlPool, message: i64, at_ms: i64) -> Done<V
     .fetch_all(pool)
     .await?;
     Ok(placed)
+}
+
+pub(super) async fn recalled(pool: &MySqlPool, messages: &[i64]) -> Done<Vec<i64>> {
+    let rows = json::list(messages, |&message, row| {
+        row.number(message);
+    });
+    let found = sqlx::query_scalar(
+        "SELECT r.message_id
+         FROM JSON_TABLE(?, '$[*]' COLUMNS (message_id BIGINT PATH '$[0]')) AS j
+         STRAIGHT_JOIN recalls r ON r.message_id = j.message_id",
+    )
+    .bind(rows)
+    .fetch_all(pool)
+    .await?;
+    Ok(found)
 }
 
 pub(super) async fn marks(pool: &MySqlPool, message: i64, user: &[u8]) -> Done<(bool, bool)> {

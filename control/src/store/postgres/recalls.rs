@@ -25,6 +25,15 @@ pub(super) async fn recall(pool: &PgPool, message: i64, at_ms: i64) -> Done<Vec<
     Ok(placed)
 }
 
+pub(super) async fn recalled(pool: &PgPool, messages: &[i64]) -> Done<Vec<i64>> {
+    let found =
+        sqlx::query_scalar("SELECT message_id FROM recalls WHERE message_id = ANY($1::bigint[])")
+            .bind(messages)
+            .fetch_all(pool)
+            .await?;
+    Ok(found)
+}
+
 pub(super) async fn marks(pool: &PgPool, message: i64, user: &[u8]) -> Done<(bool, bool)> {
     let marks = sqlx::query_as(
         r#"SELECT EXISTS (SELECT 1 FROM recalls WHERE message_id = $1),

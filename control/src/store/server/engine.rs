@@ -122,6 +122,8 @@ pub(in crate::store) trait Engine: Sized + Send + Sync + 'static {
     /// Notes a recall; where the message is.
     fn recall(&self, message: i64, at_ms: i64)
     -> impl Future<Output = Done<Vec<PlacedRow>>> + Send;
+    /// Those of these messages that are recalled.
+    fn recalled(&self, messages: &[i64]) -> impl Future<Output = Done<Vec<i64>>> + Send;
     /// Whether a message is recalled, and whether it is a dead letter of a user.
     fn marks(&self, message: i64, user: &[u8]) -> impl Future<Output = Done<(bool, bool)>> + Send;
     /// The entry of a message that is for a user: of his own log first, then of those that he shares.

@@ -3,7 +3,7 @@
 use super::failure::explain;
 use super::writer::Write;
 use crate::error::Result;
-use crate::store::rows::{signed, unsigned};
+use crate::store::rows::{json, signed, unsigned};
 use crate::store::unix_ms;
 use async_trait::async_trait;
 use gpusher_proto::data::{Channel, Placed, UserStatus};
@@ -42,6 +42,18 @@ impl Write for Recall {
         });
         Ok(placed.collect())
     }
+}
+
+pub(super) async fn recalled(readers: &SqlitePool, messages: &[u64]) -> Result<Vec<u64>> {
+    let messages: Vec<i64> = messages.iter().copied().map(signed).collect();
+    let found: Vec<i64> = sqlx::query_scalar(
+        "SELECT r.message_id FROM json_each(?1) e CROSS JOIN recalls r ON r.message_id = e.value",
+    )
+    .bind(json(&messages))
+    .fetch_all(readers)
+    .await
+    .map_err(explain)?;
+    Ok(found.into_iter().map(unsigned).collect())
 }
 
 /// One entry of a log, as far as a user's status depends on it.

@@ -160,6 +160,21 @@ pub async fn a_recall_may_come_before_its_message(fixture: impl Fixture) {
     assert_eq!(ids(&*store, &own("ada"), NOON_MS).await, [0; 0]);
 }
 
+pub async fn recalls_are_found_among_many_messages(fixture: impl Fixture) {
+    let store = fixture.open().await;
+    let highest = u64::MAX;
+    assert_eq!(store.recalled(vec![1, highest]).await.unwrap(), [0; 0]);
+    store.append(vec![entry(&own("ada"), push(1)), entry(&own("ada"), push(2))]).await.unwrap();
+    for message in [2, 3, highest] {
+        store.recall(message).await.unwrap();
+    }
+    let mut found = store.recalled(vec![highest, 4, 2, 1]).await.unwrap();
+    found.sort_unstable();
+    assert_eq!(found, [2, highest]);
+    assert_eq!(store.recalled((4..1000).collect()).await.unwrap(), [0; 0]);
+    assert_eq!(store.recalled(Vec::new()).await.unwrap(), [0; 0]);
+}
+
 pub async fn pages_are_cut_by_number_and_bytes(fixture: impl Fixture) {
     let store = fixture.open().await;
     let big = |id| Push { content: vec![id as u8; 1000].into(), ..push(id) };
