@@ -42,8 +42,8 @@ impl V1 {
                 heard(if *code == 0 { Heard::Welcome } else { Heard::End });
             }
             ServerFrame::Answer { code, .. } => heard(Heard::Published { accepted: *code == 0 }),
-            ServerFrame::Close(close) => heard(match (close.advice, close.delay_ms) {
-                (Advice::Reconnect, after_ms @ 1..) => Heard::ComeBack { after_ms },
+            ServerFrame::Close(close) => heard(match close.advice {
+                Advice::Reconnect => Heard::ComeBack { after_ms: close.delay_ms },
                 _ => Heard::End,
             }),
             _ => {}

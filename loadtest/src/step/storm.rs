@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A storm takes no longer; nobody new for [`QUIET`] ends it, too.
+/// A storm takes no longer; nobody new for [`QUIET`] ends it, too, once the first is in: it takes a while until a million have left.
 const STORM_MAX: Duration = Duration::from_secs(900);
 const QUIET: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -95,7 +95,8 @@ impl Arrival {
         let mut second = (begun, 0);
         let is_over = |took: Duration| {
             let spent = begun.elapsed();
-            spent - took > QUIET || spent > STORM_MAX || crew.is_broken()
+            let quiet = !took.is_zero() && spent - took > QUIET;
+            quiet || spent > STORM_MAX || crew.is_broken()
         };
         while seen.count < wanted && !is_over(seen.took) {
             thread::sleep(LOOK_EVERY);
@@ -128,7 +129,7 @@ impl Arrival {
         report.note("until the last was in", took_s, "s");
         report.note("let in", count / took_s.max(1e-3), "a second");
         report.note("let in, most", self.most_per_s as f64, "in a second");
-        report.note("sent away with a time of return", self.sent_away as f64, "logins");
+        report.note("sent away", self.sent_away as f64, "logins");
         let each = self.sent_away as f64 / count.max(1.0);
         report.note("sent away, for each that came back", each, "times");
     }
