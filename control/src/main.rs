@@ -13,11 +13,11 @@
 mod cli;
 
 use gpusher_gateway::heap::Counted;
-use mimalloc::MiMalloc;
 use std::process::ExitCode;
+use tikv_jemallocator::Jemalloc;
 
 #[global_allocator]
-static ALLOCATOR: Counted<MiMalloc> = Counted(MiMalloc);
+static ALLOCATOR: Counted<Jemalloc> = Counted(Jemalloc);
 
 fn main() -> ExitCode {
     cli::main()

@@ -17,16 +17,16 @@ use gpusher_gateway::config::{Auth, DEFAULTS, DiscoveryConfig, Io, RuntimeConfig
 use gpusher_gateway::doctor::{Finding, Verdict, examine};
 use gpusher_gateway::gateway::Gateway;
 use gpusher_gateway::heap::Counted;
-use mimalloc::MiMalloc;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use tikv_jemallocator::Jemalloc;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[global_allocator]
-static ALLOCATOR: Counted<MiMalloc> = Counted(MiMalloc);
+static ALLOCATOR: Counted<Jemalloc> = Counted(Jemalloc);
 
 const USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;

@@ -21,7 +21,7 @@ fn live_heap_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let control = Control::dev(folder.path());
     for page in ["HTTP API", "gateway pages"] {
-        let live = live_bytes(control.address(page), "mimalloc");
+        let live = live_bytes(control.address(page), "jemalloc");
         assert!((MEBIBYTE / 16..1024 * MEBIBYTE).contains(&live), "{page}: {live}");
         assert!(live_bytes(control.address(page), "libc") > 0, "{page}");
     }

@@ -9,7 +9,7 @@ use std::fs;
 /// Connections of a gateway.
 const SLOTS: &str = "gpusher_gateway_connections";
 /// What a process has allocated and not freed: the program, and the libraries in C.
-const HEAP: &str = "gpusher_process_heap_bytes{allocator=\"mimalloc\"}";
+const HEAP: &str = "gpusher_process_heap_bytes{allocator=\"jemalloc\"}";
 const HEAP_IN_C: &str = "gpusher_process_heap_bytes{allocator=\"libc\"}";
 
 /// One process.

@@ -169,7 +169,7 @@ mod tests {
             "gpusher_gateway_logics_attached 2",
             "gpusher_gateway_connections_max 10",
             "# TYPE gpusher_process_heap_bytes gauge",
-            "gpusher_process_heap_bytes{allocator=\"mimalloc\"} ",
+            "gpusher_process_heap_bytes{allocator=\"jemalloc\"} ",
         ] {
             assert!(text.lines().any(|l| l.starts_with(line)), "{line} is not in\n{text}");
         }

@@ -22,10 +22,10 @@ impl ProcessCollector {
 
 impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Bytes allocated and not freed: by the program (mimalloc), by libraries in C such as SQLite (libc)";
+        let help = "Bytes allocated and not freed: by the program (jemalloc), by libraries in C such as SQLite (libc)";
         let mut family = encoder.encode_descriptor("heap_bytes", help, None, MetricType::Gauge)?;
         let in_c = live_bytes_in_c().map(|bytes| ("libc", bytes));
-        for (allocator, bytes) in [("mimalloc", live_bytes())].into_iter().chain(in_c) {
+        for (allocator, bytes) in [("jemalloc", live_bytes())].into_iter().chain(in_c) {
             let labels = [("allocator", allocator)];
             let value = ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
             value.encode(family.encode_family(&labels)?)?;

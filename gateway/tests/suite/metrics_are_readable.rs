@@ -27,7 +27,7 @@ async fn pages_tell_the_state(io: Io) {
         format!("gpusher_gateway_build{{io=\"{io}\","),
         "gpusher_gateway_logics_attached 1".into(),
         "gpusher_gateway_connections_max 1000".into(),
-        "gpusher_process_heap_bytes{allocator=\"mimalloc\"} ".into(),
+        "gpusher_process_heap_bytes{allocator=\"jemalloc\"} ".into(),
         "# EOF".into(),
     ] {
         assert!(text.lines().any(|l| l.starts_with(&line)), "{line} is not in\n{text}");
