@@ -21,7 +21,7 @@ pub struct ShardConfig {
     pub session: Limits,
     /// How logins are checked.
     pub token: Arc<TokenCheck>,
-    /// When who logged in, for all shards of the gateway.
+    /// Dates logins; one for all shards of the gateway.
     pub dates: Arc<LoginDates>,
     /// What may wait for one connection.
     pub outbox: OutboxLimits,
