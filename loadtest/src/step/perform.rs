@@ -52,7 +52,15 @@ pub fn perform(step: &Step, name: &str, context: &mut Context<'_>) -> Result<Ste
         Step::Churn { rate, seconds, kept } => {
             churn(*rate, *seconds, kept, context, &mut report)?;
         }
-        Step::Storm { measured } => storm::perform(measured, context, &mut report)?,
+        Step::Storm { measured } => {
+            storm::perform(measured, context, &mut report)?;
+            let losses = Losses::now(context.crew);
+            report.connections_lost = losses.lost - before.lost;
+            let cut_off = losses.refused - before.refused;
+            // Whoever was too slow came back, or is missing.
+            report.note("cut off while logging in", cut_off as f64, "logins");
+            return Ok(report);
+        }
         Step::Crash { kept } => {
             crash(kept, context, &mut report)?;
             // All were lost, and that was the point; refusals are attempts while it was away.
