@@ -172,7 +172,6 @@ pub(crate) async fn set_up(plan: &Plan) -> Result<Stage> {
         logs,
         keys,
         clocks_jump: matches!(plan.fault.harm, Harm::ClockJump { .. }),
-        variables: plan.fault.variables,
         seed: plan.seed,
     };
     let deployment = Deployment::start(&settings).await?;

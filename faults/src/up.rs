@@ -26,7 +26,6 @@ pub(super) async fn up(arguments: &UpArguments, programs: &Programs) -> Result<E
         logs: folder.join("logs"),
         keys: common.keys.clone(),
         clocks_jump: false,
-        variables: &[],
         seed: 1,
     };
     for folder in [&settings.data, &settings.logs] {

@@ -53,8 +53,6 @@ pub struct Settings {
     pub logs: PathBuf,
     /// Configuration beside what the deployment needs, as `key.of.the.file` and value; the gateway's begin with `gateway.`.
     pub keys: Vec<(String, String)>,
-    /// Environment variables of all processes.
-    pub variables: &'static [(&'static str, &'static str)],
     /// Whether the wall clock of each process can jump, which needs a C compiler.
     pub clocks_jump: bool,
     /// For secrets.
@@ -141,9 +139,6 @@ impl Deployment {
         let clockmaker = clockmaker.transpose()?;
         let parts = layout.plans.into_iter().map(|mut plan| {
             let clock = clockmaker.as_ref().map(|maker| maker.make(&plan.name)).transpose()?;
-            let variables = settings.variables.iter();
-            let variables = variables.map(|&(name, value)| (name.to_owned(), value.to_owned()));
-            plan.recipe.environment.extend(variables);
             plan.recipe.environment.extend(clock.iter().flat_map(Clock::environment));
             let log = settings.logs.join(format!("{}.log", plan.name));
             let process = Process::new(plan.recipe, log);

@@ -12,8 +12,6 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::time::Duration;
 
-/// The allocator reserves a gibibyte and asks the kernel for it piece by piece, instead of having all of it from the start.
-pub(crate) const VARIABLES: &[(&str, &str)] = &[("MIMALLOC_ARENA_EAGER_COMMIT", "0")];
 /// Above what it has: at most so many bytes, and often next to none.
 const MARGIN_BYTES_MAX: u64 = 4 << 20;
 /// What asks for more: so many messages, of so many words of 16 random digits.

@@ -101,17 +101,14 @@ pub struct Fault {
     pub hold_ms: (u64, u64),
     /// Configuration that it needs.
     pub keys: &'static [(&'static str, &'static str)],
-    /// Environment of the processes that it needs.
-    pub variables: &'static [(&'static str, &'static str)],
 }
 
 const fn fault(name: &'static str, harm: Harm, hold_ms: (u64, u64), about: &'static str) -> Fault {
-    Fault { name, about, harm, hold_ms, keys: &[], variables: &[] }
+    Fault { name, about, harm, hold_ms, keys: &[] }
 }
 
 const fn memory(name: &'static str, role: Role, about: &'static str) -> Fault {
-    let fault = fault(name, Harm::Memory(role), (3_000, 8_000), about);
-    Fault { variables: memory::VARIABLES, ..fault }
+    fault(name, Harm::Memory(role), (3_000, 8_000), about)
 }
 
 /// All of them.
