@@ -55,6 +55,7 @@ macro_rules! store_suite {
             a_recall_may_come_before_its_message,
             recalls_are_found_among_many_messages,
             pages_are_cut_by_number_and_bytes,
+            pages_lead_through_a_log_whatever_the_sizes,
             everything_outlives_the_process,
             heads_of_unknown_channels_are_empty,
             cursors_move_forward_only,

@@ -212,10 +212,11 @@ pub(super) async fn read(
     now_ms: i64,
     mut page: LogPage,
 ) -> Done<ReadPage> {
-    // Contents are summed before they are fetched: a page of large ones would fill the connection.
+    // Contents are summed before they are fetched: a page of large ones would fill the connection. The second is fetched in any case: behind one
+    // that fills the page alone, it tells that there is more.
     let mut rows = sqlx::query(
         "SELECT p.seq, m.push
-         FROM (SELECT entry.seq, entry.message_id,
+         FROM (SELECT entry.seq, entry.message_id, ROW_NUMBER() OVER (ORDER BY entry.seq) AS nth,
                       SUM(entry.bytes) OVER (ORDER BY entry.seq) - entry.bytes AS bytes_before
                FROM (SELECT l.seq, l.message_id, OCTET_LENGTH(m.push) AS bytes
                      FROM log l JOIN messages m ON m.id = l.message_id
@@ -227,7 +228,7 @@ pub(super) async fn read(
                      ORDER BY l.seq
                      LIMIT ?) AS entry) AS p
          JOIN messages m ON m.id = p.message_id
-         WHERE p.bytes_before <= ?
+         WHERE p.bytes_before <= ? OR p.nth = 2
          ORDER BY p.seq",
     )
     .bind(channel.kind)

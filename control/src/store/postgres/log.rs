@@ -125,10 +125,12 @@ pub(super) async fn read(
     now_ms: i64,
     mut page: LogPage,
 ) -> Done<ReadPage> {
-    // Contents are summed before they are fetched: a page of large ones would fill the connection.
+    // Contents are summed before they are fetched: a page of large ones would fill the connection. The second is fetched in any case: behind one
+    // that fills the page alone, it tells that there is more.
     let mut rows = sqlx::query(
         "SELECT p.seq, m.push
-         FROM (SELECT seq, message_id, sum(bytes) OVER (ORDER BY seq) - bytes AS before
+         FROM (SELECT seq, message_id, row_number() OVER (ORDER BY seq) AS nth,
+                      sum(bytes) OVER (ORDER BY seq) - bytes AS before
                FROM (SELECT l.seq, l.message_id, octet_length(m.push) AS bytes
                      FROM log l JOIN messages m ON m.id = l.message_id
                      WHERE l.channel_id = (SELECT id FROM channels
@@ -139,7 +141,7 @@ pub(super) async fn read(
                      ORDER BY l.seq
                      LIMIT $6) AS entry) AS p
          JOIN messages m ON m.id = p.message_id
-         WHERE p.before <= $7
+         WHERE p.before <= $7 OR p.nth = 2
          ORDER BY p.seq",
     )
     .bind(channel.kind)
