@@ -82,7 +82,7 @@ pub(crate) struct Crowd<P> {
 const JOIN_BYTES_MAX: usize = 16 << 10;
 
 /// A client that is to come back.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug)]
 struct Away {
     /// How often it was told so.
     times: u32,
@@ -226,9 +226,8 @@ impl<P: Protocol> Crowd<P> {
             Event::Writable(slot) => due.push(Due::Writable(slot)),
             Event::Closed(slot) => {
                 let state = std::mem::take(&mut self.ear.states[slot as usize]);
-                let returns = state.has(State::RETURNS);
-                let away = || self.ear.away.get(&slot).copied().unwrap_or_default();
-                let returns_ns = returns.then(|| away().returns_ns);
+                let named_ns = || self.ear.away.get(&slot).map_or(0, |away| away.returns_ns);
+                let returns_ns = state.has(State::RETURNS).then(named_ns);
                 self.ear.due.push(Due::Closed { slot, returns_ns });
             }
             Event::Flushed { .. } | Event::Woken => {}

@@ -143,7 +143,7 @@ pub struct PhaseReport {
     /// Latency by percentile, for plots: percent and milliseconds.
     pub spectrum: Vec<(f64, f64)>,
     /// Whether a rate was asked for: without one, nobody can fall behind it.
-    pub(crate) paced: bool,
+    paced: bool,
 }
 
 /// Percentiles, in milliseconds.

@@ -52,15 +52,7 @@ pub fn perform(step: &Step, name: &str, context: &mut Context<'_>) -> Result<Ste
         Step::Churn { rate, seconds, kept } => {
             churn(*rate, *seconds, kept, context, &mut report)?;
         }
-        Step::Storm { measured } => {
-            storm::perform(measured, context, &mut report)?;
-            let losses = Losses::now(context.crew);
-            report.connections_lost = losses.lost - before.lost;
-            let cut_off = losses.refused - before.refused;
-            // Whoever was too slow came back, or is missing.
-            report.note("cut off while logging in", cut_off as f64, "logins");
-            return Ok(report);
-        }
+        Step::Storm { measured } => storm::perform(measured, context, &mut report)?,
         Step::Crash { kept } => {
             crash(kept, context, &mut report)?;
             // All were lost, and that was the point; refusals are attempts while it was away.
@@ -72,7 +64,12 @@ pub fn perform(step: &Step, name: &str, context: &mut Context<'_>) -> Result<Ste
     }
     let losses = Losses::now(context.crew);
     report.connections_lost = losses.lost - before.lost;
-    report.connections_refused = losses.refused - before.refused;
+    let refused = losses.refused - before.refused;
+    match step {
+        // Whoever was too slow came back, or is missing.
+        Step::Storm { .. } => report.note("cut off while logging in", refused as f64, "logins"),
+        _ => report.connections_refused = refused,
+    }
     Ok(report)
 }
 

@@ -5,7 +5,7 @@ use super::perform::{Context, Meter};
 use crate::crew::Crew;
 use crate::order::Order;
 use crate::progress::Progress;
-use crate::report::{PhaseReport, StepReport};
+use crate::report::StepReport;
 use anyhow::{Context as _, Result, ensure};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -50,8 +50,10 @@ pub(super) fn perform(
     });
     let arrival = arrival.ok().context("the thread that watches panicked")?;
     for phase in phases {
+        let mut phase = phase?;
         // Those who come keep their threads busy; those who are in have one for themselves.
-        report.phases.push(PhaseReport { busiest_thread: None, ..phase? });
+        phase.busiest_thread = None;
+        report.phases.push(phase);
     }
     crew.order(|_, _| Order::ComeBack(false));
     let costs = meter.stop(context.server)?;
