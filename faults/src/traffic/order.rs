@@ -18,10 +18,13 @@ const EXPIRE_LATE: u64 = 200;
 const EXPIRE_LATE_S: (u64, u64) = (60, 3_600);
 /// Users of a list.
 const LIST_MAX: u64 = 12;
-/// Contents: most are short, some are long enough to be compressed.
+/// Contents: most are short, some are long enough to be compressed. In a thousand of those for few: more than a page of a replay may have.
 const LONG: u64 = 20;
 const LONG_BYTES: u64 = 8_000;
 const SHORT_BYTES: u64 = 200;
+const HUGE: u64 = 5;
+const HUGE_BYTES: (u64, u64) = (256 << 10, 600 << 10);
+const RECEIVERS_OF_HUGE: usize = 50;
 
 /// Draws pushes.
 #[derive(Debug)]
@@ -67,10 +70,16 @@ impl Draw {
         (order, json!({"tag": APPS[app].0, "body": body}))
     }
 
-    /// What follows the number in a content.
-    pub(super) fn padding(&mut self) -> String {
-        let bytes = if self.random.permille(LONG) { LONG_BYTES } else { SHORT_BYTES };
-        "x".repeat(self.random.below(bytes) as usize)
+    /// What follows the number in a content for that many receivers.
+    pub(super) fn padding(&mut self, receivers: usize) -> String {
+        let bytes = match () {
+            () if receivers <= RECEIVERS_OF_HUGE && self.random.permille(HUGE) => {
+                self.random.between(HUGE_BYTES.0, HUGE_BYTES.1)
+            }
+            () if self.random.permille(LONG) => self.random.below(LONG_BYTES),
+            () => self.random.below(SHORT_BYTES),
+        };
+        "x".repeat(bytes as usize)
     }
 
     fn is_broadcast(&mut self) -> bool {
@@ -123,6 +132,17 @@ type Drawn = (Kind, u32, usize, Value, crate::ledger::Audience);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn some_contents_fill_a_page_of_a_replay_alone() {
+        let population = Arc::new(Population::new(10));
+        let rates = Rates { pushes_per_s: 100, broadcast_messages_per_s: 0 };
+        let mut draw = Draw::new(population, rates, 1);
+        let mut longest =
+            |receivers| (0..2_000).map(|_| draw.padding(receivers).len()).max().unwrap_or(0);
+        assert!(longest(1) > 256 << 10);
+        assert!(longest(1_000) < 10_000, "not for all at once");
+    }
 
     #[test]
     fn every_kind_is_pushed() {

@@ -33,8 +33,9 @@ impl Pusher {
             ticks.tick().await;
             let (order, mut body) = self.draw.next();
             let kept = order.kept;
+            let padding = self.draw.padding(order.audience.len());
             let entry = self.state.ledger.open(order);
-            body["body"]["content"] = json!(format!("{} {}", entry.number, self.draw.padding()));
+            body["body"]["content"] = json!(format!("{} {padding}", entry.number));
             let key = format!("{}-{}", self.name, entry.number);
             let accepted = ask_until_accepted(&self.api, &self.state.ledger, &entry, &body, &key);
             if !accepted.await {
