@@ -1,7 +1,8 @@
 //! The end of a run: faults stop, everybody catches up, everybody leaves.
 
 use crate::invariant::Invariant;
-use crate::world::{GATEWAYS, World, apps};
+use crate::population::apps;
+use crate::world::{GATEWAYS, World};
 use gpusher_control::logic::Count;
 use gpusher_control::routes::Routes;
 use gpusher_gateway::metrics::ShardCount;

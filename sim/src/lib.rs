@@ -23,6 +23,7 @@ pub mod ledger;
 pub mod logic;
 pub mod net;
 pub mod network;
+mod population;
 pub mod queue;
 pub mod random;
 pub mod routes;

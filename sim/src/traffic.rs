@@ -1,7 +1,8 @@
 //! What applications and clients do.
 
+use crate::population::{TOPICS, USERS};
 use crate::speech::Request;
-use crate::world::{GATEWAYS, TOPICS, USERS, World};
+use crate::world::{GATEWAYS, World};
 use gpusher_proto::data::{Job, KickJob, MessageKey, Push, Record, job};
 use gpusher_proto::wire::v1::ClientFrame;
 

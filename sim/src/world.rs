@@ -2,7 +2,7 @@
 
 use crate::canary::Canary;
 use crate::check::Settling;
-use crate::client::{Client, Conn, Profile};
+use crate::client::{Client, Conn};
 use crate::clock::SimClock;
 use crate::faults::Fault;
 use crate::gate::Gates;
@@ -11,6 +11,7 @@ use crate::invariant::{Invariant, Violation};
 use crate::ledger::Ledger;
 use crate::logic::{Logic, limits};
 use crate::net::{Net, SharedNet};
+use crate::population::{self, apps};
 use crate::queue::MemoryQueue;
 use crate::random::Random;
 use crate::routes::SimRoutes;
@@ -22,7 +23,7 @@ use gpusher_control::logic::{Count, Counters, Data};
 use gpusher_gateway::LinkEnds;
 use gpusher_gateway::metrics::ShardCount;
 use gpusher_proto::data::Record;
-use gpusher_proto::gateway::{App, ToGateway, command, to_gateway};
+use gpusher_proto::gateway::{ToGateway, command, to_gateway};
 use gpusher_proto::wire::fuzz::Random as Damage;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -165,7 +166,7 @@ impl World {
         routes.unbinds_anybody = options.canary == Some(Canary::UnbindAnybody);
         queue.loses_publishes = options.canary == Some(Canary::LosePublishes);
         net.borrow_mut().canary = options.canary;
-        let profiles = profiles(options.clients, &mut random);
+        let clients = population::clients(options.clients, &mut random);
         let place = || Place {
             process: None,
             epochs: Vec::new(),
@@ -187,7 +188,7 @@ impl World {
             logics: (0..options.logics).map(|_| LogicPlace::default()).collect(),
             lives: 0,
             rebalance_at_ms: 0,
-            clients: clients(profiles, &mut random),
+            clients,
             ghosts: Vec::new(),
             ledger: Ledger::default(),
             settling: Settling::default(),
@@ -554,47 +555,4 @@ fn pushes_in(message: &ToGateway) -> impl Iterator<Item = u64> {
         }
         _ => None,
     })
-}
-
-/// Some of version 0 acknowledge.
-fn clients(profiles: Vec<Profile>, random: &mut Random) -> Vec<Client> {
-    let client = |profile| {
-        let mut client = Client::new(profile);
-        client.acknowledges = random.permille(300);
-        client
-    };
-    profiles.into_iter().map(client).collect()
-}
-
-/// The table of apps.
-pub(crate) fn apps() -> Vec<App> {
-    let app = |id, tag: &str| App { id, tag: tag.to_owned() };
-    vec![app(7, "seven"), app(1000, "app_gpusher")]
-}
-
-/// Topics that clients join.
-pub(crate) const TOPICS: [&str; 2] = ["news", "sport"];
-/// Users of each app.
-pub(crate) const USERS: [&str; 4] = ["ada", "bob", "cyd", "dee"];
-
-/// Clients of a few users: several devices, several connections of the nameless device, both versions, two apps.
-fn profiles(count: usize, random: &mut Random) -> Vec<Profile> {
-    let profile = |index: usize| {
-        let app_id = if index % 5 == 4 { 7 } else { 1000 };
-        let tag = if app_id == 7 { "seven" } else { "app_gpusher" };
-        let user = USERS[random.index(USERS.len())].to_owned();
-        if random.permille(400) {
-            let key = if random.permille(700) { tag } else { *random.pick(&TOPICS) };
-            return Profile {
-                app_id,
-                user,
-                device: String::new(),
-                version: 0,
-                key: key.to_owned(),
-            };
-        }
-        let device = (*random.pick(&["phone", "desk", ""])).to_owned();
-        Profile { app_id, user, device, version: 1, key: String::new() }
-    };
-    (0..count).map(profile).collect()
 }
