@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-/// Logins a second that logic lets in during a storm.
+/// Logins a second that each logic lets in during a storm.
 pub(super) const RATE: u64 = 100;
 /// The same as the configuration says it.
 pub(super) const RATE_KEY: (&str, &str) = ("logic.limits.logins_per_s", "100");
@@ -38,13 +38,14 @@ pub(super) async fn come_back_at_once(stage: &Stage, hold: Duration) -> Instant 
     tokio::time::sleep(hold).await;
     let counters = Metrics::of(&stage.deployment, Role::Logic);
     let deferred = counters.sum("gpusher_logic_logins_deferred_total").await;
+    let rate = RATE * stage.deployment.with_role(Role::Logic).len() as u64;
     let begun = Instant::now();
     devices.iter().for_each(|&device| stage.crowd.set_mood(device, Mood::Present));
     let back = || devices.iter().filter(|&&device| stage.crowd.is_online(device)).count();
     while back() < devices.len() && begun.elapsed() < PATIENCE {
         tokio::time::sleep(LOOK).await;
         // A second's worth at once, and then one after the other.
-        let allowed = RATE as f64 * (1.0 + begun.elapsed().as_secs_f64());
+        let allowed = rate as f64 * (1.0 + begun.elapsed().as_secs_f64());
         let allowed = allowed as u64 * (100 + RATE_SLACK) / 100 + RATE_SLACK;
         if back() as u64 > allowed {
             stage.complain(format!("{} logins were let in, {allowed} may be", back()));
@@ -52,7 +53,7 @@ pub(super) async fn come_back_at_once(stage: &Stage, hold: Duration) -> Instant 
         }
     }
     let since = counters.sum("gpusher_logic_logins_deferred_total").await;
-    if devices.len() as u64 > 2 * RATE && since <= deferred {
+    if devices.len() as u64 > 2 * rate && since <= deferred {
         stage.complain(format!("nobody was told to come back later: {since:?}"));
     }
     begun
