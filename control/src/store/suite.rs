@@ -6,6 +6,7 @@
 #![allow(missing_docs)]
 
 mod accounts;
+mod against_sqlite;
 mod cursors;
 mod logs;
 mod purges;
@@ -16,6 +17,7 @@ use super::*;
 use std::sync::Arc;
 
 pub use accounts::*;
+pub use against_sqlite::answers_are_those_of_sqlite;
 pub use cursors::*;
 pub use logs::*;
 pub use purges::*;
@@ -38,6 +40,7 @@ pub trait Fixture: Send + Sync {
 macro_rules! store_suite {
     ($fixture:path) => {
         $crate::store::suite::store_suite! { $fixture:
+            answers_are_those_of_sqlite,
             begins_with_the_default_app,
             apps_are_created_listed_and_removed,
             an_app_id_is_given_once,

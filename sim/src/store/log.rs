@@ -4,6 +4,7 @@ use super::{Tables, bytes_limit, invalid, page_limit};
 use gpusher_control::error::Result;
 use gpusher_proto::data::*;
 use gpusher_proto::gateway::ChannelKind;
+use prost::Message;
 use std::collections::BTreeMap;
 
 /// Kind, app, name.
@@ -105,7 +106,7 @@ impl Tables {
         });
         let mut bytes = 0;
         for (&seq, push) in due {
-            bytes += push.content.len();
+            bytes += push.encoded_len();
             let first = page.messages.is_empty();
             let full = page.messages.len() >= page_limit(request.limit)
                 || bytes > bytes_limit(request.bytes_max);

@@ -45,17 +45,27 @@ impl Tables {
         let mut doomed: Vec<(LogKey, u64, bool)> = Vec::new();
         for (key, log) in &self.logs {
             let acknowledged = self.acknowledged_by_all(key);
-            let surplus = match request.per_channel_max {
-                0 => 0,
-                most => log.entries.len().saturating_sub(most as usize),
-            };
-            for (index, (&seq, push)) in log.entries.iter().enumerate() {
-                let old = request.retention_ms != 0
-                    && push.accepted_at_ms < request.now_ms - request.retention_ms;
+            let is_over = |seq: u64, push: &Push| {
                 let read =
                     seq <= acknowledged && request.now_ms - push.accepted_at_ms > REPEAT_WINDOW_MS;
-                let over = is_over(push, request.now_ms) || gone(key.1, &self.apps) || read;
-                let cut = !over && (old || index < surplus);
+                is_over(push, request.now_ms) || gone(key.1, &self.apps) || read
+            };
+            let is_old = |push: &Push| {
+                request.retention_ms != 0
+                    && push.accepted_at_ms < request.now_ms - request.retention_ms
+            };
+            let stay =
+                log.entries.iter().filter(|&(&seq, push)| !is_over(seq, push) && !is_old(push));
+            let mut surplus = match request.per_channel_max {
+                0 => 0,
+                most => stay.count().saturating_sub(most as usize),
+            };
+            for (&seq, push) in &log.entries {
+                let over = is_over(seq, push);
+                let cut = !over && (is_old(push) || surplus > 0);
+                if cut && !is_old(push) {
+                    surplus -= 1;
+                }
                 if (over || cut) && !spared.contains(&push.id) {
                     doomed.push((key.clone(), seq, cut));
                 }
