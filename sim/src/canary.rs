@@ -31,6 +31,8 @@ pub enum Canary {
     OvershootCursors,
     /// Store: some messages get their number and are not kept.
     LoseAppends,
+    /// Store: a page that one message fills says that it is the last.
+    EndFullPages,
     /// Queue: a record is passed over.
     SkipRecords,
     /// Queue: what clients publish is answered and not kept.

@@ -64,6 +64,7 @@ pub fn limits() -> Limits {
         login_batch: 3,
         replays: 2,
         page_messages: 3,
+        page_bytes: 1_000,
         redeliver_ms: 10_000,
         redeliver_attempts: 3,
         sweep_ms: 1_000,

@@ -163,6 +163,7 @@ impl World {
         store.with(|tables| apps().iter().for_each(|app| tables.add_app(app.id, &app.tag)));
         store.overshoots = options.canary == Some(Canary::OvershootCursors);
         store.loses_appends = options.canary == Some(Canary::LoseAppends);
+        store.ends_full_pages = options.canary == Some(Canary::EndFullPages);
         routes.unbinds_anybody = options.canary == Some(Canary::UnbindAnybody);
         queue.loses_publishes = options.canary == Some(Canary::LosePublishes);
         net.borrow_mut().canary = options.canary;

@@ -71,6 +71,8 @@ pub struct MemoryStore {
     pub overshoots: bool,
     /// Numbers some messages and does not keep them: a bug to be found.
     pub loses_appends: bool,
+    /// Takes a page that one message fills for the last: a bug to be found.
+    pub ends_full_pages: bool,
 }
 
 /// Of all memory stores.
@@ -87,6 +89,7 @@ impl MemoryStore {
             clock,
             overshoots: false,
             loses_appends: false,
+            ends_full_pages: false,
         }
     }
 
@@ -190,7 +193,12 @@ impl Store for MemoryStore {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<ReadPage> {
-        self.attempt("read", |tables, _| tables.read(&request)).await
+        self.attempt("read", |tables, _| {
+            let mut page = tables.read(&request)?;
+            page.more &= !self.ends_full_pages || page.messages.len() > 1;
+            Ok(page)
+        })
+        .await
     }
 
     async fn heads(&self, channels: Vec<Channel>) -> Result<Vec<Head>> {

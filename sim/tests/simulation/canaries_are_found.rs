@@ -16,6 +16,7 @@ const BUGS: &[Canary] = &[
     Canary::DropClosed,
     Canary::DoubleOutcomes,
     Canary::LoseAppends,
+    Canary::EndFullPages,
     Canary::SkipRecords,
     Canary::LosePublishes,
     Canary::LoseBytes,
