@@ -149,10 +149,12 @@ impl Logic {
                 match heard {
                     Heard::Over => over.push(key),
                     Heard::Message(message) => match message.kind {
-                        Some(from_gateway::Kind::Hello(hello)) => {
+                        Some(from_gateway::Kind::Hello(hello)) if !stream.greeted => {
+                            stream.greeted = true;
                             words.push(format!("{} hello", hello.gateway));
                             self.core.on_link_up(key, &hello);
                         }
+                        _ if !stream.greeted => over.push(key),
                         Some(from_gateway::Kind::Report(report)) => {
                             words.extend(report.events.iter().filter_map(in_words));
                             self.core.on_report(key, report);
@@ -160,7 +162,7 @@ impl Logic {
                         Some(from_gateway::Kind::Credit(credit)) => {
                             self.core.on_credit(key, credit.commands);
                         }
-                        None => {}
+                        Some(from_gateway::Kind::Hello(_)) | None => {}
                     },
                 }
             }

@@ -26,6 +26,8 @@ pub struct Stream {
     pub key: LinkKey,
     /// Which gateway.
     pub gateway: usize,
+    /// The gateway has said hello, which it does first, and once.
+    pub greeted: bool,
     /// The gateway's ends, until it has ended the stream or the network has.
     ends: Option<LinkEnds>,
     to_gateway: VecDeque<(u64, ToGateway)>,
@@ -59,6 +61,7 @@ impl Stream {
         Self {
             key,
             gateway,
+            greeted: false,
             ends: Some(ends),
             to_gateway: VecDeque::new(),
             to_logic: VecDeque::new(),
