@@ -120,10 +120,24 @@ impl MessageServer {
 
 /// Cuts a batch into calls. An item that is larger than a call goes alone.
 pub(crate) fn calls<T: prost::Message>(items: Vec<T>) -> Vec<Vec<T>> {
+    shortened_calls(items, |_, _| None)
+}
+
+/// The same where an item need not repeat what the one before it in its call says: `shorten` leaves that out.
+pub(crate) fn shortened_calls<T: prost::Message>(
+    items: Vec<T>,
+    shorten: impl Fn(&T, &T) -> Option<T>,
+) -> Vec<Vec<T>> {
     let mut calls = Vec::new();
-    let mut call = Vec::new();
+    let mut call: Vec<T> = Vec::new();
     let mut bytes = 0;
     for item in items {
+        let short = call.last().and_then(|before| shorten(before, &item));
+        if let Some(short) = short.filter(|short| bytes + short.encoded_len() <= CALL_BYTES) {
+            bytes += short.encoded_len();
+            call.push(short);
+            continue;
+        }
         let size = item.encoded_len();
         if bytes + size > CALL_BYTES && !call.is_empty() {
             calls.push(std::mem::take(&mut call));

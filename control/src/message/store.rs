@@ -13,6 +13,18 @@ fn answer<T>(message: T) -> Answer<T> {
     Ok(Response::new(message))
 }
 
+/// Entries of one message that follow each other have the push of the first.
+fn repeat_pushes(entries: &mut [Append]) {
+    for index in 1..entries.len() {
+        let (before, rest) = entries.split_at_mut(index);
+        if let (Some(before), Some(push)) = (&before[index - 1].push, &mut rest[0].push)
+            && before.id == push.id
+        {
+            push.clone_from(before);
+        }
+    }
+}
+
 #[tonic::async_trait]
 impl store_server::Store for StoreService {
     async fn create_app(&self, request: Request<App>) -> Answer<App> {
@@ -49,7 +61,9 @@ impl store_server::Store for StoreService {
     }
 
     async fn append(&self, request: Request<AppendRequest>) -> Answer<Sequences> {
-        answer(Sequences { seqs: self.0.append(request.into_inner().entries).await? })
+        let mut entries = request.into_inner().entries;
+        repeat_pushes(&mut entries);
+        answer(Sequences { seqs: self.0.append(entries).await? })
     }
 
     async fn reserve(&self, request: Request<ReserveRequest>) -> Answer<Sequences> {

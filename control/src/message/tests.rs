@@ -1,5 +1,6 @@
 //! The services and the backends that call them, over loopback.
 
+mod appends;
 mod bad_batches;
 mod failures;
 mod queue;

@@ -3,7 +3,7 @@
 use super::Store;
 use crate::error::Result;
 use crate::message::connection::{Authorized, Connection, call, one_each};
-use crate::message::{MESSAGE_BYTES_MAX, calls};
+use crate::message::{MESSAGE_BYTES_MAX, calls, shortened_calls};
 use async_trait::async_trait;
 use gpusher_proto::data::store_client::StoreClient;
 use gpusher_proto::data::*;
@@ -22,6 +22,13 @@ impl RemoteStore {
             .max_encoding_message_size(MESSAGE_BYTES_MAX);
         Self { client }
     }
+}
+
+/// A push to many users is one message in many logs: behind the first of them, its id says it.
+pub(crate) fn without_repeat(before: &Append, entry: &Append) -> Option<Append> {
+    let (before, push) = (before.push.as_ref()?, entry.push.as_ref()?);
+    let named = || Push { id: push.id, ..Push::default() };
+    (before.id == push.id).then(|| Append { channel: entry.channel.clone(), push: Some(named()) })
 }
 
 #[async_trait]
@@ -61,7 +68,7 @@ impl Store for RemoteStore {
     async fn append(&self, entries: Vec<Append>) -> Result<Vec<u64>> {
         let asked = entries.len();
         let mut seqs = Vec::with_capacity(asked);
-        for entries in calls(entries) {
+        for entries in shortened_calls(entries, without_repeat) {
             seqs.extend(call!(self.client, append, AppendRequest { entries })?.seqs);
         }
         one_each(seqs, asked)
